@@ -1,0 +1,73 @@
+# `make` lists what there is to do.
+
+PYTHON ?= python3
+PORT ?= 8000
+VIDEO ?=
+ONCE ?=
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" pyproject.toml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SILENT:
+.PHONY: help run test test-long check format lock clean
+
+help: ## list the targets
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: .venv/.installed-run ## start everything and walk through the main job (PORT=8010, VIDEO=path.mp4, ONCE=1 to stop after it)
+	exec $(BIN)/lms up --port "$(PORT)" $(if $(VIDEO),--video "$(VIDEO)") $(if $(filter 1 true yes,$(ONCE)),--once)
+
+test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wallet" picks some)
+	exec $(BIN)/pytest -m "not long" $(ARGS)
+
+test-long: .venv/.installed-dev ## run the full form of the storm and chaos tests
+	exec $(BIN)/pytest -m long $(ARGS)
+
+check: .venv/.installed-dev ## format, lint, types, import contracts, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+	$(BIN)/lms check
+
+format: .venv/.installed-dev ## format the code and apply the linter's safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## resolve the dependencies anew into both lock files (needs uv)
+	command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	$(UV_COMPILE) --output-file requirements.lock
+	$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove the virtual environment and all caches, not the data in var/
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created:
+	command -v "$(PYTHON)" >/dev/null || { \
+		echo "There is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make $(or $(MAKECMDGOALS),run) PYTHON=/path/to/python3" >&2; exit 1; }
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$$("$(PYTHON)" --version) is too old. Name a Python 3.11 or newer: make $(or $(MAKECMDGOALS),run) PYTHON=python3.11" >&2; exit 1; }
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	touch $@
+
+# Without build isolation, because that would fetch a build back end that no lock file names.
+.venv/.installed-run: .venv/.created requirements.lock pyproject.toml
+	echo "Installing what it needs into .venv (the first time takes a minute) ..." >&2
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+# The development lock holds everything of the other one too.
+.venv/.installed-dev: .venv/.created requirements-dev.lock requirements.lock pyproject.toml
+	echo "Installing what development needs into .venv (the first time takes a minute or two) ..." >&2
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch .venv/.installed-run $@

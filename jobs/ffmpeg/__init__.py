@@ -1,0 +1,1 @@
+"""The media engine: files in, verified renditions out. No database, no storage."""

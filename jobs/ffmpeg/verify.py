@@ -1,0 +1,179 @@
+"""Proves what ffmpeg made: `python -m jobs.ffmpeg.verify FILE...` prints a line of JSON for each.
+
+Exit status 0 proves nothing: ffmpeg ends well on half a file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from jobs.ffmpeg import codecs, failures, process
+from jobs.ffmpeg.errors import PermanentMediaError
+from jobs.ffmpeg.limits import Limits
+from jobs.ffmpeg.playlists import Playlist, parse
+from jobs.ffmpeg.source import Source
+
+_TRUNCATED = (
+    "This video is incomplete: only {made:.0f} of {stated:.0f} seconds can be played. "
+    "Please upload it again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is inside one rendition's file.
+
+    Attributes:
+        frames: pictures.
+        duration_seconds: of the longer of picture and sound, seconds.
+        width: pixels.
+        height: pixels.
+        frame_rate: frames per second.
+        codecs: CODECS attribute (RFC 6381).
+    """
+
+    frames: int
+    duration_seconds: float
+    width: int
+    height: int
+    frame_rate: float
+    codecs: str
+
+
+def tolerance_seconds(duration_seconds: float) -> float:
+    """Return how far a rendition's length may be from the source's: headers round, sound pads."""
+    return max(0.5, 0.02 * duration_seconds)
+
+
+def verify(
+    media: Sequence[Path],
+    source: Source,
+    workdir: Path,
+    limits: Limits,
+    *,
+    on_tick: Callable[[], None],
+    tick_seconds: float,
+) -> tuple[list[tuple[Track, Playlist]], float]:
+    """Check every rendition against its playlist and its source.
+
+    Args:
+        media: the renditions' files; each playlist has the same name with `.m3u8`.
+        source: what they were made from.
+        workdir: where the child process works.
+        limits: bounds on the child process.
+        on_tick: called at least every `tick_seconds`; may raise to abort.
+        tick_seconds: seconds.
+
+    Returns:
+        What is in each rendition, in the order of `media`, and the CPU seconds it took.
+
+    Raises:
+        PermanentMediaError: `truncated` or `unreadable`.
+        TransientMediaError: the child was killed or ran out of time.
+    """
+    for file in media:
+        if not file.is_file() or not file.with_suffix(".m3u8").is_file():
+            raise PermanentMediaError("unreadable", failures.UNREADABLE, detail=f"no {file.name}")
+    lines: list[str] = []
+    bounds = limits.for_inspection()
+    finished = process.run(
+        [sys.executable, "-m", "jobs.ffmpeg.verify", *(str(file.resolve()) for file in media)],
+        limits=bounds,
+        cwd=workdir,
+        tick_seconds=tick_seconds,
+        on_tick=on_tick,
+        on_line=lines.append,
+    )
+    failures.raise_for(finished, bounds)
+    tracks = [Track(**json.loads(line)) for line in lines]
+    checked = [
+        (track, _check(file, track, source)) for file, track in zip(media, tracks, strict=True)
+    ]
+    return checked, finished.cpu_seconds
+
+
+def _check(file: Path, track: Track, source: Source) -> Playlist:
+    """Compare one rendition with its playlist and the source; return the playlist."""
+    stated, made = source.duration_seconds, track.duration_seconds
+    if made < stated - tolerance_seconds(stated):
+        message = _TRUNCATED.format(made=made, stated=stated)
+        raise PermanentMediaError("truncated", message)
+    try:
+        playlist = parse(file.with_suffix(".m3u8").read_text())
+    except ValueError as error:
+        raise _broken(file, str(error)) from error
+    if not playlist.complete or playlist.media != file.name:
+        raise _broken(file, "its playlist is not finished")
+    if not playlist.covers(file.stat().st_size):
+        raise _broken(file, "its playlist's byte ranges do not cover it")
+    if abs(playlist.duration - made) > tolerance_seconds(stated):
+        raise _broken(file, f"it lasts {made:.3f} s, its playlist {playlist.duration:.3f} s")
+    # Generous, as ffmpeg closes a jump of the clock differently from how we measured it.
+    if made > 1.5 * stated + 5:
+        raise _broken(file, f"it lasts {made:.3f} s, the source {stated:.3f} s")
+    if source.has_audio != ("mp4a" in track.codecs):
+        raise _broken(file, "its sound is missing")
+    return playlist
+
+
+def _broken(file: Path, detail: str) -> PermanentMediaError:
+    return PermanentMediaError("unreadable", failures.UNREADABLE, detail=f"{file.name}: {detail}")
+
+
+def inspect(file: Path) -> Track:
+    """Read through a rendition, decode its first picture and say what is in it.
+
+    Raises:
+        PermanentMediaError: there is no picture in it.
+        av.error.FFmpegError: it cannot be read.
+    """
+    with av.open(str(file), "r") as container:
+        video = container.streams.video[0]
+        video.codec_context.thread_count = 1
+        names = [
+            codecs.h264(video.codec_context.extradata or b""),
+            *(
+                codecs.aac(sound.codec_context.extradata or b"")
+                for sound in container.streams.audio
+            ),
+        ]
+        frames, decoded = 0, 0
+        starts: dict[int, Fraction] = {}
+        ends: dict[int, Fraction] = {}
+        for packet in container.demux():
+            if packet.pts is None:
+                continue
+            index, base = packet.stream_index, packet.time_base
+            start = packet.pts * base
+            starts[index] = min(starts.get(index, start), start)
+            ends[index] = max(ends.get(index, start), start + (packet.duration or 0) * base)
+            if index == video.index:
+                frames += 1
+                decoded += 0 if decoded else len(packet.decode())
+        if not decoded and not video.codec_context.decode(None):
+            raise PermanentMediaError("unreadable", failures.UNREADABLE)
+        return Track(
+            frames=frames,
+            duration_seconds=float(max(ends.values()) - min(starts.values())),
+            width=video.width,
+            height=video.height,
+            frame_rate=float(video.average_rate or 0),
+            codecs=",".join(names),
+        )
+
+
+def main(arguments: list[str]) -> None:
+    """Print a `Track` as one line of JSON for each file."""
+    for argument in arguments:
+        sys.stdout.write(json.dumps(asdict(inspect(Path(argument)))) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,99 @@
+"""Composition root: builds the Flask app from settings. May import all of lms."""
+
+from __future__ import annotations
+
+import importlib
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from lms.compose import create_database, create_storage
+from lms.config import Settings
+from lms.core.queue import Doorbell
+from lms.core.storage.base import Storage
+from lms.http import auth, document, health, logs, problems, requests
+from lms.http.auth import Authenticator
+from lms.http.blueprint import ApiBlueprint
+from lms.http.call import Services
+from lms.http.edge import Edge, LmsFlask
+from lms.platform.accounts import load_platform_actor
+from lms.users.actors import load_actor
+from tenants.resolver import HostResolver
+
+
+def _blueprints() -> list[ApiBlueprint]:
+    found = []
+    for name in (
+        "lms.users.auth_views",
+        "lms.users.views",
+        "lms.courses.views",
+        "lms.courses.version_views",
+        "lms.courses.content_views",
+        "lms.courses.media_views",
+        "lms.courses.run_views",
+        "lms.media.views",
+        "lms.enrollments.views",
+        "lms.payments.views",
+        "lms.checkout.views",
+        "lms.learning.views",
+        "lms.platform.views",
+    ):
+        try:
+            found.append(importlib.import_module(name).blp)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+    return found
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the app.
+
+    Args:
+        settings: everything that differs between installations.
+
+    Returns:
+        A WSGI application that serves organizations' hosts and the platform host. Nothing is
+        connected until the first request.
+    """
+    logs.configure(settings.log_format)
+    app = LmsFlask(__name__, static_folder=None, template_folder="http/templates")
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue] - DefaultJSONProvider
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+    auth.configure(
+        app,
+        secret_key=settings.secret_key,
+        access_seconds=settings.access_token_seconds,
+        refresh_seconds=settings.refresh_token_seconds,
+    )
+    database, storage = create_database(settings), create_storage(settings)
+    doorbell = Doorbell(settings.redis_url)
+    app.edge = Edge(
+        database,
+        HostResolver(database, settings.base_domain, ttl=settings.host_cache_seconds),
+        create_services(settings, storage, doorbell),
+        Authenticator(load_actor, load_platform_actor),
+    )
+    app.extensions["edge"] = app.edge
+    problems.register(app)
+    requests.register(app)
+    documents = document.create_documents(app)
+    for blueprint in _blueprints():
+        documents[blueprint.side].register_blueprint(blueprint)
+    document.serve(app, app.edge, documents)
+    health.register(
+        app, {"database": database.ping, "redis": doorbell.ping, "storage": storage.check}
+    )
+    return app
+
+
+def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) -> Services:
+    """Gather what views may use."""
+    services = Services(base_domain=settings.base_domain, public_scheme=settings.public_scheme)
+    services.add(Settings, settings)
+    services.add(Storage, storage)
+    services.add(Doorbell, doorbell)
+    return services

@@ -1,0 +1,13 @@
+"""The time, always aware and in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present moment in UTC.
+
+    Leases and the phases of runs use PostgreSQL's clock instead, so that machines need not agree.
+    """
+    return datetime.now(UTC)

@@ -1,0 +1,98 @@
+"""Asking for work by name: a row in the business transaction, a ring after the commit.
+
+PostgreSQL is the ledger, Redis the doorbell. Nothing here imports the workers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import redis
+import structlog
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from lms.core.ids import new_id
+from tenants.session import on_commit, organization_of
+
+log = structlog.get_logger()
+
+TRANSCODE_VIDEO = "transcode_video"
+CHECK_UPLOAD = "check_upload"
+EXPIRE_ENROLLMENT = "expire_enrollment"
+SETTLE_PAYMENT = "settle_payment"
+
+QUEUES: dict[str, Literal["media", "default"]] = {
+    TRANSCODE_VIDEO: "media",
+    CHECK_UPLOAD: "default",
+    EXPIRE_ENROLLMENT: "default",
+    SETTLE_PAYMENT: "default",
+}
+DOORBELL = "lms:doorbell"
+"""Redis channel on which the dispatcher listens; a lost ring costs one of its ticks, no more."""
+
+INSERT_WORK = text("""
+    INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, due_at)
+    VALUES (:id, :organization_id, :queue, :kind, :subject_id, COALESCE(:due_at, now()))
+    ON CONFLICT (organization_id, kind, subject_id) WHERE state IN ('waiting', 'running')
+    DO NOTHING
+""")
+
+
+class Doorbell:
+    """Rings the dispatcher. Losing a ring loses nothing: the dispatcher also looks by itself."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            redis_url, socket_connect_timeout=0.5, socket_timeout=0.5
+        )
+
+    def ring(self, queue: str) -> None:
+        """Tell the dispatcher that a row is due; failures are logged and forgotten."""
+        try:
+            self._redis.publish(DOORBELL, queue)
+        except redis.RedisError as error:
+            log.warning("doorbell_not_heard", queue=queue, error=str(error))
+
+    def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            redis.RedisError: when there is none.
+        """
+        self._redis.ping()
+
+
+def enqueue(
+    session: Session,
+    doorbell: Doorbell,
+    kind: str,
+    subject_id: UUID,
+    *,
+    due_at: datetime | None = None,
+) -> None:
+    """Ask for work in this transaction; asking twice while it is open changes nothing.
+
+    Args:
+        session: the organization's session in which the reason for the work is written.
+        doorbell: rung after the commit, when the work is due now.
+        kind: one of the names in this module.
+        subject_id: id of the row that the work is about; ids are all that a job gets.
+        due_at: UTC; now when absent.
+    """
+    queue = QUEUES[kind]
+    session.execute(
+        INSERT_WORK,
+        {
+            "id": new_id(),
+            "organization_id": organization_of(session).id,
+            "queue": queue,
+            "kind": kind,
+            "subject_id": subject_id,
+            "due_at": due_at,
+        },
+    )
+    if due_at is None:
+        on_commit(session, doorbell.ring, queue)

@@ -1,0 +1,145 @@
+"""Bearer access tokens (JWT, HS256), bound to the organization on whose host they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+from flask import Flask, Request
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor, PlatformActor
+from lms.core.errors import UnauthenticatedError
+from tenants.session import OrganizationScope, PlatformScope
+
+PLATFORM_AUDIENCE = "platform"
+
+
+class InvalidTokenError(UnauthenticatedError):
+    """The token is missing, expired, revoked, altered, or was made for another host."""
+
+    code = "invalid_token"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenClaims:
+    """What a verified token says: whose (`subject_id`), of which sign-in, and its own id."""
+
+    subject_id: UUID
+    session_id: UUID
+    token_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """How the two sides load who acts; handed in by the composition root.
+
+    Attributes:
+        load_user: (session, user id, session id) -> Actor, or None when the sign-in has ended.
+        load_admin: the same for super-admins.
+    """
+
+    load_user: Callable[[Session, UUID, UUID], Actor | None]
+    load_admin: Callable[[Session, UUID, UUID], PlatformActor | None]
+
+    def authenticate(
+        self, request: Request, session: Session, scope: OrganizationScope | PlatformScope
+    ) -> Actor | PlatformActor:
+        """Return who acts, with one query.
+
+        Raises:
+            InvalidTokenError: no token that holds on this host.
+        """
+        claims = read_token(bearer_of(request), scope, kind="access")
+        load = self.load_user if isinstance(scope, OrganizationScope) else self.load_admin
+        actor = load(session, claims.subject_id, claims.session_id)
+        if actor is None:
+            raise InvalidTokenError("This sign-in has ended; sign in again.")
+        return actor
+
+
+def configure(app: Flask, *, secret_key: str, access_seconds: int, refresh_seconds: int) -> None:
+    """Set flask-jwt-extended up; tokens travel in the Authorization header only."""
+    app.config.update(
+        JWT_SECRET_KEY=secret_key,
+        JWT_ALGORITHM="HS256",
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=access_seconds),
+        JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=refresh_seconds),
+    )
+    JWTManager(app)
+
+
+def audience_of(scope: OrganizationScope | PlatformScope) -> str:
+    """Return what a token's `org` claim must say: the organization's id, or `platform`."""
+    return str(scope.id) if isinstance(scope, OrganizationScope) else PLATFORM_AUDIENCE
+
+
+def issue_tokens(
+    scope: OrganizationScope | PlatformScope, subject_id: UUID, session_id: UUID, refresh_id: UUID
+) -> dict[str, Any]:
+    """Make an access and a refresh token of one sign-in.
+
+    Args:
+        scope: where they hold, and nowhere else.
+        subject_id: user or super-admin.
+        session_id: the sign-in.
+        refresh_id: the id by which this refresh token is known; using another one is reuse.
+
+    Returns:
+        `access_token`, `refresh_token`, `token_type` and `expires_in` (seconds).
+    """
+    claims = {"org": audience_of(scope), "sid": str(session_id)}
+    access = create_access_token(str(subject_id), additional_claims=claims)
+    refresh = create_refresh_token(
+        str(subject_id), additional_claims={**claims, "rid": str(refresh_id)}
+    )
+    decoded = decode_token(access)
+    return {
+        "access_token": access,
+        "refresh_token": refresh,
+        "token_type": "Bearer",
+        "expires_in": decoded["exp"] - decoded["iat"],
+    }
+
+
+def bearer_of(request: Request) -> str:
+    """Return the bearer token of a request.
+
+    Raises:
+        InvalidTokenError: there is none.
+    """
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise InvalidTokenError("Sign in, and send the access token as Authorization: Bearer.")
+    return token.strip()
+
+
+def read_token(token: str, scope: OrganizationScope | PlatformScope, *, kind: str) -> TokenClaims:
+    """Verify a token for this host.
+
+    Args:
+        token: as sent.
+        scope: of the host that was called.
+        kind: `access` or `refresh`.
+
+    Raises:
+        InvalidTokenError: altered, expired, of the other kind, or of another organization.
+    """
+    try:
+        claims = decode_token(token)
+        if claims["type"] != kind or claims["org"] != audience_of(scope):
+            raise InvalidTokenError("This token does not hold here; sign in on this host.")
+        return TokenClaims(
+            UUID(claims["sub"]),
+            UUID(claims["sid"]),
+            UUID(claims["rid"] if kind == "refresh" else claims["jti"]),
+        )
+    except (jwt.PyJWTError, JWTExtendedException, KeyError, ValueError, TypeError) as error:
+        raise InvalidTokenError("This token does not hold; sign in again.") from error

@@ -1,0 +1,290 @@
+"""Blueprints whose operations say everything about themselves in one place.
+
+    blp = TenantBlueprint("Courses", "courses", description="...")
+
+    @blp.operation("POST", "/courses", id="createCourse", body=CourseIn, returns=CourseOut,
+                   status=201, roles=STAFF)
+    def create_course(call: Call, body: dict[str, Any]) -> Course:
+        '''Create a course.'''
+        return operations.create_course(call.session, call.actor, **body)
+
+The class says the side (organization or platform), the operation its transaction, who may call
+it, what goes in and out, and which refusals are its own. The OpenAPI document says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlencode
+
+from flask import Response, request
+from flask_smorest import Blueprint
+
+from lms.core.pagination import Page
+from lms.http.bodies import GuardedParser
+from lms.http.schemas import PageQuery, Schema, page_of
+from tenants.session import ACTIVE
+
+Side = Literal["tenant", "platform"]
+Transaction = Literal["request", "steps", "none"]
+View = Callable[..., Any]
+
+ANYONE = frozenset({"student", "instructor", "admin"})
+STAFF = frozenset({"instructor", "admin"})
+ADMINS = frozenset({"admin"})
+SUPER_ADMINS = frozenset({"super_admin"})
+PUBLIC: frozenset[str] = frozenset()
+"""No sign-in needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What an endpoint declares; the edge acts on it.
+
+    Attributes:
+        id: the OpenAPI operationId, a stable verb.
+        side: whose host serves it.
+        transaction: `request` (one for the whole request), `steps` (the view opens short ones) or
+            `none`.
+        roles: account types that may call it; empty is public.
+        idempotent: it moves money, so it needs an Idempotency-Key.
+        states: organization states in which it is served.
+    """
+
+    id: str
+    side: Side
+    transaction: Transaction
+    roles: frozenset[str]
+    idempotent: bool
+    states: frozenset[str]
+
+
+class ApiBlueprint(Blueprint):
+    """Base of both sides; use `TenantBlueprint` or `PlatformBlueprint`."""
+
+    side: ClassVar[Side]
+    url_root: ClassVar[str]
+    default_roles: ClassVar[frozenset[str]]
+    ARGUMENTS_PARSER = GuardedParser()
+
+    def __init__(self, tag: str, import_name: str, *, description: str) -> None:
+        super().__init__(tag, import_name, url_prefix=self.url_root, description=description)
+        self._prepare_doc_cbks = [*self._prepare_doc_cbks, self._prepare_operation_doc]
+
+    def operation(
+        self,
+        method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"],
+        rule: str,
+        *,
+        id: str,  # noqa: A002 - the document's own word
+        body: type[Schema] | None = None,
+        query: type[Schema] | None = None,
+        returns: type[Schema] | None = None,
+        paged: bool = False,
+        status: int = 200,
+        roles: frozenset[str] | None = None,
+        transaction: Transaction = "request",
+        etag: bool = False,
+        if_match: Literal["optional", "required"] | None = None,
+        idempotent: bool = False,
+        refusals: Iterable[int] = (),
+        states: frozenset[str] = ACTIVE,
+        content_type: str | None = None,
+        example: Any = None,
+    ) -> Callable[[View], View]:
+        """Register a view as an operation.
+
+        Args:
+            method: HTTP method.
+            rule: path below `/api/v1` (or `/api/v1/platform`), with Flask's converters.
+            id: the OpenAPI operationId; clients' method names are made of it.
+            body: schema of the JSON body; the view gets it loaded, as `body`.
+            query: schema of the query parameters, as `query`. Paged lists extend `PageQuery`.
+            returns: schema of the answer, or of one item when `paged`.
+            paged: the view returns a `Page`; `Link: rel="next"` is added.
+            status: status of success.
+            roles: account types that may call it; the side's default when absent.
+            transaction: see `Operation`.
+            etag: the answer carries the row's version as ETag; GET answers 304 to If-None-Match.
+            if_match: the view reads `call.expected_version(...)`; for the document.
+            idempotent: needs an Idempotency-Key.
+            refusals: statuses of the rules' own refusals (409, 402, ...).
+            states: organization states in which it is served.
+            content_type: of an answer that is not JSON; the view returns a `Response`.
+            example: an answer as clients will see it.
+
+        Returns:
+            A decorator; the view is called as `view(call, body=..., query=..., **path)`.
+        """
+        declared = Operation(
+            id=id,
+            side=self.side,
+            transaction=transaction,
+            roles=self.default_roles if roles is None else roles,
+            idempotent=idempotent,
+            states=states,
+        )
+        if paged and query is None:
+            query = PageQuery
+
+        def register(view: View) -> View:
+            handler = _presenting(view, etag=etag, paged=paged, empty=status == 204)
+            schema = page_of(returns) if paged and returns is not None else returns
+            handler = self.response(status, schema, content_type=content_type, example=example)(
+                handler
+            )
+            if query is not None:
+                handler = self.arguments(query, location="query", arg_name="query")(handler)
+            if body is not None:
+                handler = self.arguments(body, location="json", arg_name="body")(handler)
+            info = deepcopy(getattr(handler, "_apidoc", {}))
+            info["operation"] = {
+                "declared": declared,
+                "has_input": body is not None or query is not None,
+                "has_body": body is not None,
+                "etag": etag,
+                "if_match": if_match,
+                "refusals": tuple(refusals),
+                "paged": paged,
+                "status": status,
+            }
+            # smorest's own place for documentation; the edge finds the declaration on the view.
+            vars(handler)["_apidoc"] = info
+            vars(handler)["operation"] = declared
+            self.add_url_rule(rule, id, handler, methods=[method])
+            return view
+
+        return register
+
+    def _prepare_operation_doc(
+        self, doc: dict[str, Any], doc_info: dict[str, Any], *, method: str, **_kwargs: Any
+    ) -> dict[str, Any]:
+        info = doc_info["operation"]
+        declared: Operation = info["declared"]
+        doc["operationId"] = declared.id
+        # smorest names a component after the running Python's phrase for 422.
+        doc["responses"].pop(422, None)
+        statuses = _problem_statuses(info, method)
+        doc["responses"].update({status: f"Problem{status}" for status in sorted(statuses)})
+        doc["security"] = [{"bearer": []}] if declared.roles else []
+        if declared.roles:
+            doc["x-roles"] = sorted(declared.roles)
+        _document_headers(doc, info, method)
+        return doc
+
+
+class TenantBlueprint(ApiBlueprint):
+    """Operations on organizations' hosts, in one organization's transaction."""
+
+    side = "tenant"
+    url_root = "/api/v1"
+    default_roles = ANYONE
+
+
+class PlatformBlueprint(ApiBlueprint):
+    """Operations on the platform host, for super-admins."""
+
+    side = "platform"
+    url_root = "/api/v1/platform"
+    default_roles = SUPER_ADMINS
+
+
+def _presenting(view: View, *, etag: bool, paged: bool, empty: bool) -> View:
+    """Wrap a view so that it returns what smorest's `response` expects, with our headers."""
+
+    def handler(**kwargs: Any) -> Any:
+        result = view(kwargs.pop("call"), **kwargs)
+        if isinstance(result, Response):
+            return result
+        if empty:
+            return Response(status=204)
+        headers: dict[str, str] = {}
+        if etag:
+            tag = f'"{result.version}"'
+            if request.method == "GET" and request.if_none_match.contains_raw(tag):
+                return Response(status=304, headers={"ETag": tag})
+            headers["ETag"] = tag
+        if paged and isinstance(result, Page) and result.next_cursor:
+            headers["Link"] = _next_link(result.next_cursor)
+        return result, headers
+
+    handler.__name__ = view.__name__
+    handler.__doc__ = view.__doc__
+    return handler
+
+
+def _next_link(cursor: str) -> str:
+    parameters = {**request.args.to_dict(), "cursor": cursor}
+    return f'<{request.path}?{urlencode(parameters)}>; rel="next"'
+
+
+def _problem_statuses(info: dict[str, Any], method: str) -> set[int]:
+    declared: Operation = info["declared"]
+    statuses = {404, 500, 503, *info["refusals"]}
+    if declared.roles:
+        statuses |= {401, 403}
+    if info["has_input"]:
+        statuses |= {400, 422}
+    if info["has_body"]:
+        statuses |= {413, 415}
+    if info["if_match"]:
+        statuses.add(412)
+    if info["if_match"] == "required":
+        statuses.add(428)
+    if declared.idempotent:
+        statuses |= {400, 409, 422}
+    del method
+    return statuses
+
+
+def _document_headers(doc: dict[str, Any], info: dict[str, Any], method: str) -> None:
+    parameters = doc.setdefault("parameters", [])
+    success = doc["responses"][info["status"]]
+    headers: dict[str, Any] = {}
+    if info["if_match"]:
+        parameters.append(
+            {
+                "in": "header",
+                "name": "If-Match",
+                "required": info["if_match"] == "required",
+                "description": "The ETag of the state that the change is based on.",
+                "schema": {"type": "string"},
+                "example": '"3"',
+            }
+        )
+    if info["declared"].idempotent:
+        parameters.append(
+            {
+                "in": "header",
+                "name": "Idempotency-Key",
+                "required": True,
+                "description": "A fresh UUID for each intent; a repeat replays the first answer.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "example": "0d3e0a52-9a4c-4a4e-8f0a-6f1b8e0c2f11",
+            }
+        )
+    if info["etag"]:
+        headers["ETag"] = {
+            "description": "Version of what is returned.",
+            "schema": {"type": "string"},
+        }
+        if method == "get":
+            parameters.append(
+                {
+                    "in": "header",
+                    "name": "If-None-Match",
+                    "required": False,
+                    "description": "Answer 304 when the ETag is still this one.",
+                    "schema": {"type": "string"},
+                }
+            )
+            doc["responses"][304] = {"description": "Not Modified"}
+    if info["paged"]:
+        headers["Link"] = {"description": "The next page, rel=next.", "schema": {"type": "string"}}
+    if headers:
+        success["headers"] = headers
+    if not parameters:
+        del doc["parameters"]

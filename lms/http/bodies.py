@@ -1,0 +1,156 @@
+"""One guard in front of all parsing: bytes of a request become JSON here or nowhere.
+
+webargs does not use `app.json`, so its parser is replaced by `GuardedParser`. What PostgreSQL or
+Python would choke on (NUL, lone surrogates, huge numbers, deep nesting, duplicate members, NaN)
+is refused with 400 before any schema sees it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import marshmallow as ma
+from flask import Request
+from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
+
+from lms.core.errors import DomainError
+
+MAX_DEPTH = 32
+MAX_INTEGER = 2**63 - 1
+UNSAFE_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+class MalformedBodyError(DomainError):
+    """The body is not the JSON that we take."""
+
+    kind = "bad_request"
+    code = "malformed_body"
+
+
+class UnsupportedMediaError(DomainError):
+    """The body came in another format than JSON."""
+
+    kind = "unsupported"
+    code = "unsupported_media_type"
+
+
+def read_json(request: Request) -> Any:
+    """Parse a request's JSON body strictly.
+
+    Returns:
+        The document, or `marshmallow.missing` when there is no body.
+
+    Raises:
+        UnsupportedMediaError: another content type.
+        MalformedBodyError: not JSON, or JSON with members that no store can hold.
+        werkzeug.exceptions.RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH.
+    """
+    raw = request.get_data(cache=True)
+    if not raw:
+        return ma.missing
+    if not request.is_json:
+        raise UnsupportedMediaError("Send the body as application/json.")
+    _check_depth(raw)
+    try:
+        document = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique_members,
+            parse_constant=_no_constant,
+            parse_int=_bounded_integer,
+            parse_float=_finite_float,
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedBodyError("The body is not UTF-8.") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise MalformedBodyError(f"The body is not JSON: {error}.") from error
+    _check_texts(document)
+    return document
+
+
+class GuardedParser(FlaskParser):
+    """webargs' Flask parser over the guard; unknown query parameters are refused."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012 - webargs' own class attribute
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": ma.RAISE,
+    }
+
+    def load_json(self, req: Request, schema: Any) -> Any:
+        """Return the guarded JSON body."""
+        del schema
+        return read_json(req)
+
+    def load_querystring(self, req: Request, schema: Any) -> MultiDictProxy:
+        """Return the query parameters, each at most once and without unsafe characters."""
+        for name, values in req.args.lists():
+            if len(values) > 1 and name not in _list_fields(schema):
+                raise MalformedBodyError(f"The query parameter {name!r} is given more than once.")
+            if any(UNSAFE_TEXT.search(value) for value in values):
+                raise MalformedBodyError(f"The query parameter {name!r} has unsafe characters.")
+        return super().load_querystring(req, schema)
+
+
+def _list_fields(schema: ma.Schema) -> set[str]:
+    return {name for name, field in schema.fields.items() if isinstance(field, ma.fields.List)}
+
+
+def _check_depth(raw: bytes) -> None:
+    depth = 0
+    in_text = escaped = False
+    for byte in raw:
+        if in_text:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_text = False
+        elif byte == 0x22:
+            in_text = True
+        elif byte in (0x5B, 0x7B):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise MalformedBodyError(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        elif byte in (0x5D, 0x7D):
+            depth -= 1
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedBodyError("An object in the body has the same member twice.")
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise MalformedBodyError(f"{name} is not JSON.")
+
+
+def _bounded_integer(digits: str) -> int:
+    if len(digits) > 20 or not -MAX_INTEGER <= int(digits) <= MAX_INTEGER:
+        raise MalformedBodyError("A number in the body is out of range.")
+    return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits) if len(digits) <= 64 else float("inf")
+    if number in (float("inf"), float("-inf")):
+        raise MalformedBodyError("A number in the body is out of range.")
+    return number
+
+
+def _check_texts(document: Any) -> None:
+    stack = [document]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, str):
+            if UNSAFE_TEXT.search(value):
+                raise MalformedBodyError("A text in the body has NUL or lone surrogates.")
+        elif isinstance(value, dict):
+            stack.extend(value)
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)

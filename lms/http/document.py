@@ -1,0 +1,139 @@
+"""The OpenAPI documents, one per side, and the page that shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flask_swagger_ui
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask, Response, jsonify, render_template, send_from_directory
+from flask_smorest import Api
+
+from lms.http import problems
+from lms.http.blueprint import Side
+from lms.http.edge import Edge, host_of_request
+from lms.http.schemas import Problem
+
+ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+"""The page loads nothing from elsewhere. Swagger UI styles elements inline."""
+
+PROBLEM_STATUSES = (400, 401, 402, 403, 404, 409, 412, 413, 415, 422, 428, 500, 503)
+
+TITLES: dict[Side, str] = {"tenant": "Academy API", "platform": "Platform API"}
+DESCRIPTIONS: dict[Side, str] = {
+    "tenant": (
+        "The API of one academy. Every organization has its own host; ids, tokens and links of one"
+        " mean nothing on another.\n\nSign in with `POST /api/v1/auth/login` and send the access"
+        " token as `Authorization: Bearer`. Errors are RFC 9457 problem documents with a stable"
+        " `code`. Lists are paged by cursor. Times are UTC, durations seconds, sizes bytes, money"
+        " minor units with an ISO 4217 currency."
+    ),
+    "platform": (
+        "The super-admins' API, on the platform host only: organizations and the queue of work."
+        "\n\nThe first super-admin is made by `lms platform create-admin`."
+    ),
+}
+
+
+class Document(Api):
+    """A smorest API whose errors are problems and whose document is the same on every Python."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+    ERROR_SCHEMA = Problem
+
+    @property
+    def described(self) -> APISpec:
+        """The document that blueprints have been described in."""
+        if self.spec is None:
+            raise RuntimeError("the document belongs to no app yet")
+        return self.spec
+
+    def _register_error_handlers(self) -> None:
+        """Errors are answered by `lms.http.problems`, once for the whole app."""
+
+    def _register_responses(self) -> None:
+        """Declare one response component per status, as problem+json."""
+        for status in PROBLEM_STATUSES:
+            self.described.components.response(
+                f"Problem{status}",
+                {
+                    "description": problems.title_of(status),
+                    "content": {problems.CONTENT_TYPE: {"schema": Problem}},
+                },
+                lazy=True,
+            )
+
+
+def create_documents(app: Flask) -> dict[Side, Document]:
+    """Create both documents; blueprints are registered with the one of their side."""
+    documents: dict[Side, Document] = {}
+    for side, title in TITLES.items():
+        prefix = side.upper() + "_"
+        app.config[prefix + "API_TITLE"] = title
+        app.config[prefix + "API_VERSION"] = "1.0.0"
+        app.config[prefix + "OPENAPI_VERSION"] = "3.1.0"
+        documents[side] = document = Document(
+            app,
+            config_prefix=prefix,
+            spec_kwargs={
+                "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=_schema_name),
+                "info": {
+                    "description": DESCRIPTIONS[side],
+                    "license": {"name": "MIT", "identifier": "MIT"},
+                },
+                "servers": [{"url": "/", "description": "The host that served this document"}],
+            },
+        )
+        document.described.components.security_scheme(
+            "bearer",
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "Access token of `login`, good for this host only.",
+            },
+        )
+    return documents
+
+
+def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
+    """Serve `/api/openapi.json` and `/docs` on every host that exists, assets included."""
+    finished = {side: document.described.to_dict() for side, document in documents.items()}
+
+    def side_of_host() -> Side:
+        host = host_of_request()
+        if host == edge.platform_host:
+            return "platform"
+        edge.resolver.resolve(host)
+        return "tenant"
+
+    def openapi() -> Response:
+        return jsonify(finished[side_of_host()])
+
+    def docs() -> Response:
+        side = side_of_host()
+        page = Response(render_template("docs.html", title=finished[side]["info"]["title"]))
+        page.headers["Content-Security-Policy"] = CONTENT_POLICY
+        return page
+
+    def asset(name: str) -> Response:
+        if name == "start.js":
+            return send_from_directory(Path(__file__).parent / "static", name)
+        return send_from_directory(ASSETS, name)
+
+    app.add_url_rule("/api/openapi.json", "openapi", openapi)
+    app.add_url_rule("/docs", "docs", docs)
+    app.add_url_rule("/docs/assets/<path:name>", "docs_asset", asset)
+
+
+def _schema_name(schema: Any) -> str:
+    """Name a component after its class; classes are In, Out, Patch or Ref, so none meet."""
+    kind = schema if isinstance(schema, type) else type(schema)
+    return kind.__name__

@@ -1,0 +1,167 @@
+"""Around a request's dispatch: whose host, which transaction, who acts.
+
+The transaction surrounds the dispatch, so an error at COMMIT is still answered as a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import psycopg
+import structlog
+from flask import Flask, Response, request
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from lms.core.errors import ForbiddenError, RecordedRefusalError
+from lms.http import problems
+from lms.http.auth import Authenticator
+from lms.http.blueprint import Operation
+from lms.http.call import Call, Services
+from lms.http.idempotency import IdempotentRequest, ReplayedResponse
+from tenants.errors import OrganizationNotFoundError
+from tenants.resolver import HostResolver
+from tenants.session import PLATFORM, Database, OrganizationScope, PlatformScope
+
+Handler = Callable[..., Response]
+PLATFORM_LABEL = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Runs declared operations.
+
+    Attributes:
+        database: where transactions are opened.
+        resolver: from host to organization.
+        services: what views may use.
+        authenticator: how actors are loaded.
+    """
+
+    database: Database
+    resolver: HostResolver
+    services: Services
+    authenticator: Authenticator
+
+    def scope_of(self, host: str, operation: Operation) -> OrganizationScope | PlatformScope:
+        """Return whose data a request to this host may reach.
+
+        Raises:
+            OrganizationNotFoundError: unknown host, or a host of the other side.
+        """
+        if operation.side == "platform":
+            if host != self.platform_host:
+                raise OrganizationNotFoundError(host)
+            return PLATFORM
+        scope = OrganizationScope(self.resolver.resolve(host), operation.states)
+        structlog.contextvars.bind_contextvars(organization_id=str(scope.id))
+        return scope
+
+    @property
+    def platform_host(self) -> str:
+        """The host of the platform's own API."""
+        return f"{PLATFORM_LABEL}.{self.services.base_domain}"
+
+    def run(self, operation: Operation, handler: Handler, arguments: dict[str, Any]) -> Response:
+        """Serve one request to one operation."""
+        scope = self.scope_of(host_of_request(), operation)
+        call = Call(request, self.services, self.database, scope)
+
+        def respond() -> Response:
+            return handler(call=call, **arguments)
+
+        try:
+            if operation.transaction == "request":
+                return self._in_one_transaction(operation, call, respond)
+            return self._in_steps(operation, call, respond)
+        except ReplayedResponse as replay:
+            return replay.response
+        except RecordedRefusalError as refusal:
+            return self._record(operation, call, refusal)
+
+    def _in_one_transaction(
+        self, operation: Operation, call: Call, respond: Callable[[], Response]
+    ) -> Response:
+        try:
+            return self._once(operation, call, respond)
+        except DBAPIError as error:
+            # A migration changed a table under a prepared statement (0A000, "cached plan must not
+            # change result type"); the transaction is rolled back and the plan forgotten.
+            if not isinstance(error.orig, psycopg.errors.FeatureNotSupported):
+                raise
+            return self._once(operation, call, respond)
+
+    def _once(self, operation: Operation, call: Call, respond: Callable[[], Response]) -> Response:
+        with self.database.transaction(call.scope) as session, call.bound(session):
+            self._admit(operation, call, session)
+            if not operation.idempotent:
+                return respond()
+            keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
+            call.subject_id = keyed.claim(session)
+            response = respond()
+            keyed.store(session, response)
+            return response
+
+    def _in_steps(
+        self, operation: Operation, call: Call, respond: Callable[[], Response]
+    ) -> Response:
+        if operation.roles or operation.transaction == "steps":
+            with self.database.transaction(call.scope) as session:
+                self._admit(operation, call, session)
+        if not operation.idempotent:
+            return respond()
+        call.idempotent = IdempotentRequest.of(request, call.actor.user_id, operation.id)
+        response = respond()
+        self._store(call, response)
+        return response
+
+    def _record(self, operation: Operation, call: Call, refusal: RecordedRefusalError) -> Response:
+        response = problems.of_domain_error(refusal)
+        with self.database.transaction(call.scope) as session:
+            refusal.record(session)
+            if operation.idempotent and call.idempotent is not None:
+                call.idempotent.store(session, response)
+        return response
+
+    def _store(self, call: Call, response: Response) -> None:
+        if call.idempotent is not None:
+            with self.database.transaction(call.scope) as session:
+                call.idempotent.store(session, response)
+
+    def _admit(self, operation: Operation, call: Call, session: Session) -> None:
+        if not operation.roles:
+            return
+        actor = self.authenticator.authenticate(request, session, call.scope)
+        call.sign_in(actor)
+        role = getattr(actor, "account_type", "super_admin")
+        if role not in operation.roles:
+            allowed = ", ".join(sorted(operation.roles))
+            raise ForbiddenError(f"This needs the account type {allowed}.", required=allowed)
+
+
+class LmsFlask(Flask):
+    """Flask, with declared operations dispatched through the edge."""
+
+    edge: Edge
+
+    def dispatch_request(self) -> Any:
+        """Dispatch, inside the transaction that the endpoint declares.
+
+        An endpoint that declares nothing gets no session and no organization.
+        """
+        if request.routing_exception is not None:
+            self.raise_routing_exception(request)
+        rule = request.url_rule
+        view = self.view_functions[rule.endpoint] if rule is not None else None
+        operation: Operation | None = getattr(view, "operation", None)
+        if operation is None or view is None or request.method == "OPTIONS":
+            return super().dispatch_request()
+        structlog.contextvars.bind_contextvars(operation=operation.id)
+        return self.edge.run(operation, cast("Handler", view), request.view_args or {})
+
+
+def host_of_request() -> str:
+    """Return the host that the client called: lower case, without port or trailing dot."""
+    return request.host.rsplit(":", 1)[0].lower().rstrip(".")

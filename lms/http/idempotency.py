@@ -1,0 +1,149 @@
+"""Idempotency-Key (IETF draft httpapi-idempotency-key-header): one promise, one effect.
+
+The key's row is inserted first. A second request with the same key waits on the unique index while
+the first runs, gives up after the connection's lock time-out and is told 409; later it gets the
+stored response. Only committed outcomes are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+from flask import Request, Response
+from sqlalchemy import Row, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from lms.core.errors import ConflictError, DomainError
+from lms.core.ids import new_id
+
+INSERT_KEY = text("""
+    INSERT INTO idempotency_keys (user_id, operation, key, request_hash, subject_id)
+    VALUES (:user_id, :operation, :key, :request_hash, :subject_id)
+    ON CONFLICT DO NOTHING RETURNING subject_id
+""")
+FIND_KEY = text("""
+    SELECT request_hash, subject_id, status, body, content_type FROM idempotency_keys
+     WHERE user_id = :user_id AND operation = :operation AND key = :key
+""")
+STORE_RESPONSE = text("""
+    UPDATE idempotency_keys SET status = :status, body = :body, content_type = :content_type
+     WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
+""")
+
+
+class IdempotencyKeyMissingError(DomainError):
+    """A request that moves money came without a key."""
+
+    kind = "bad_request"
+    code = "idempotency_key_missing"
+
+
+class IdempotencyKeyReusedError(DomainError):
+    """The key was used for another request."""
+
+    kind = "invalid"
+    code = "idempotency_key_reused"
+
+
+class RequestInProgressError(ConflictError):
+    """The first request with this key still runs."""
+
+    code = "request_in_progress"
+
+
+class ReplayedResponse(Exception):
+    """Carries the stored response out of the transaction to the edge."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__("replayed")
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentRequest:
+    """One request under a key.
+
+    Attributes:
+        user_id: keys of different users never meet.
+        operation: the operation's id.
+        key: as the client sent it.
+        request_hash: SHA-256 of path and body.
+    """
+
+    user_id: UUID
+    operation: str
+    key: str
+    request_hash: str
+
+    @classmethod
+    def of(cls, request: Request, user_id: UUID, operation: str) -> IdempotentRequest:
+        """Read the key of a request.
+
+        Raises:
+            IdempotencyKeyMissingError: there is none, or it is longer than 255 characters.
+        """
+        key = request.headers.get("Idempotency-Key", "")
+        if not key or len(key) > 255 or not key.isprintable():
+            raise IdempotencyKeyMissingError(
+                "Send an Idempotency-Key header (a fresh UUID for each intent, at most 255"
+                " characters), so that a repeated request cannot move money twice."
+            )
+        digest = hashlib.sha256(request.path.encode() + b"\0" + request.get_data(cache=True))
+        return cls(user_id, operation, key, digest.hexdigest())
+
+    def claim(self, session: Session) -> UUID:
+        """Insert the key in this transaction, or resume what an unfinished request began.
+
+        Returns:
+            The id under which the request's subject (payment, top-up, refund) is made: the same
+            for every request with this key.
+
+        Raises:
+            ReplayedResponse: the outcome is already known.
+            IdempotencyKeyReusedError: the key came with another request before.
+            RequestInProgressError: the first request still runs.
+        """
+        try:
+            claimed = session.execute(
+                INSERT_KEY,
+                {**self._where(), "request_hash": self.request_hash, "subject_id": new_id()},
+            ).scalar()
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise RequestInProgressError(
+                    "The first request with this Idempotency-Key still runs; ask again shortly."
+                ) from error
+            raise
+        if claimed is not None:
+            return claimed
+        return self._resume(session.execute(FIND_KEY, self._where()).one())
+
+    def _resume(self, row: Row[tuple[str, UUID, int | None, str | None, str | None]]) -> UUID:
+        if row.request_hash != self.request_hash:
+            raise IdempotencyKeyReusedError(
+                "This Idempotency-Key came with another request before; use a fresh one."
+            )
+        if row.status is not None:
+            response = Response(row.body, status=row.status, content_type=row.content_type)
+            response.headers["Idempotency-Replayed"] = "true"
+            raise ReplayedResponse(response)
+        return row.subject_id
+
+    def store(self, session: Session, response: Response) -> None:
+        """Keep the response beside its effect."""
+        session.execute(
+            STORE_RESPONSE,
+            {
+                **self._where(),
+                "status": response.status_code,
+                "body": response.get_data(as_text=True),
+                "content_type": response.content_type,
+            },
+        )
+
+    def _where(self) -> dict[str, object]:
+        return {"user_id": self.user_id, "operation": self.operation, "key": self.key}

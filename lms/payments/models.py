@@ -1,0 +1,222 @@
+"""Wallets and their journal, payments, top-ups, refunds, and what providers told us.
+
+Amounts are BIGINT minor units. Composite foreign keys carry the currency, so a cross-currency
+posting cannot exist.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tenants.base import INSERT_ONLY, TenantBase
+
+TRANSACTION_KINDS = ("deposit", "deduction", "refund", "adjustment", "reversal")
+PAYMENT_STATES = ("created", "pending", "succeeded", "failed", "canceled")
+STATE_CHECK = "state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')"
+
+
+class Wallet(TenantBase):
+    """A user's money in the organization's currency. `seq` numbers its transactions."""
+
+    __tablename__ = "wallets"
+    __table_args__ = (
+        UniqueConstraint("id", "currency"),
+        CheckConstraint("balance >= 0", name="never_overdrawn"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), unique=True)
+    currency: Mapped[str]
+    balance: Mapped[int] = mapped_column(server_default="0")
+    seq: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WalletTransaction(TenantBase):
+    """One movement: the row is the double entry, naming the wallet and its counter-account.
+
+    Insert-only by grant; mistakes are reversed by new rows. `amount` is signed, `balance_after`
+    the wallet's balance once this row stands. `reference` makes a movement happen once.
+    """
+
+    __tablename__ = "wallet_transactions"
+    __table_args__ = (
+        PrimaryKeyConstraint("wallet_id", "seq"),
+        ForeignKeyConstraint(["wallet_id", "currency"], ["wallets.id", "wallets.currency"]),
+        CheckConstraint(
+            "kind IN ('deposit', 'deduction', 'refund', 'adjustment', 'reversal')",
+            name="kind_known",
+        ),
+        CheckConstraint("amount <> 0", name="amount_not_zero"),
+        CheckConstraint("balance_after >= 0", name="never_overdrawn"),
+        CheckConstraint(
+            "(kind = 'deduction') = (amount < 0) OR kind IN ('adjustment', 'reversal')",
+            name="kind_has_its_sign",
+        ),
+        {"info": INSERT_ONLY},
+    )
+
+    wallet_id: Mapped[UUID]
+    seq: Mapped[int]
+    kind: Mapped[str]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    balance_after: Mapped[int]
+    counter_account: Mapped[str]
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
+    refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
+    top_up_id: Mapped[UUID | None] = mapped_column(ForeignKey("wallet_top_ups.id"))
+    reference: Mapped[str] = mapped_column(unique=True)
+    created_by: Mapped[UUID | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Payment(TenantBase):
+    """A user's payment for a run: from the wallet, by a provider, or of nothing (free).
+
+    `live` holds until it failed, was cancelled or its enrollment ended: one live payment per user
+    and run. Refunded and partially refunded are derived from `refunded_amount`. `refund_policy`
+    is the run's at the time of paying.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        UniqueConstraint("id", "currency"),
+        UniqueConstraint("provider", "provider_payment_id"),
+        CheckConstraint(STATE_CHECK, name="state_known"),
+        CheckConstraint("method IN ('wallet', 'provider', 'free')", name="method_known"),
+        CheckConstraint("amount >= 0", name="amount_not_negative"),
+        CheckConstraint("refunded_amount BETWEEN 0 AND amount", name="refund_within_amount"),
+        CheckConstraint("(method = 'free') = (amount = 0)", name="free_is_zero"),
+        CheckConstraint("(method = 'provider') = (provider IS NOT NULL)", name="provider_named"),
+        CheckConstraint(
+            "(state = 'succeeded') = (succeeded_at IS NOT NULL)", name="paid_has_a_date"
+        ),
+        Index("uq_payments_live", "user_id", "run_id", unique=True, postgresql_where=text("live")),
+        Index("ix_payments_run_id", "run_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("course_runs.id"))
+    amount: Mapped[int]
+    currency: Mapped[str]
+    method: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="created")
+    live: Mapped[bool] = mapped_column(server_default=text("true"))
+    provider: Mapped[str | None]
+    provider_payment_id: Mapped[str | None]
+    failure_code: Mapped[str | None]
+    refunded_amount: Mapped[int] = mapped_column(server_default="0")
+    refund_policy: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
+    succeeded_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WalletTopUp(TenantBase):
+    """A deposit into a wallet through a provider."""
+
+    __tablename__ = "wallet_top_ups"
+    __table_args__ = (
+        ForeignKeyConstraint(["wallet_id", "currency"], ["wallets.id", "wallets.currency"]),
+        UniqueConstraint("provider", "provider_payment_id"),
+        CheckConstraint(STATE_CHECK, name="state_known"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        Index("ix_wallet_top_ups_wallet_id", "wallet_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    wallet_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    amount: Mapped[int]
+    currency: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="created")
+    provider: Mapped[str]
+    provider_payment_id: Mapped[str | None]
+    failure_code: Mapped[str | None]
+    succeeded_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Refund(TenantBase):
+    """Money going back, to the wallet or to the provider it came from."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        ForeignKeyConstraint(["payment_id", "currency"], ["payments.id", "payments.currency"]),
+        CheckConstraint(STATE_CHECK, name="state_known"),
+        CheckConstraint("destination IN ('wallet', 'provider')", name="destination_known"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        Index("ix_refunds_payment_id", "payment_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    amount: Mapped[int]
+    currency: Mapped[str]
+    destination: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="created")
+    provider_refund_id: Mapped[str | None]
+    failure_code: Mapped[str | None]
+    reason: Mapped[str] = mapped_column(server_default="")
+    created_by: Mapped[UUID | None]
+    succeeded_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ProviderAttempt(TenantBase):
+    """One try at a provider operation. `key` is the idempotency key sent; it never changes.
+
+    A new attempt number only after a definite decline; an unknown outcome is asked again with the
+    same key.
+    """
+
+    __tablename__ = "provider_attempts"
+    __table_args__ = (
+        UniqueConstraint("subject_id", "operation", "attempt"),
+        CheckConstraint(
+            "outcome IN ('unknown', 'pending', 'succeeded', 'failed')", name="outcome_known"
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID]
+    operation: Mapped[str]
+    attempt: Mapped[int]
+    key: Mapped[str] = mapped_column(unique=True)
+    token: Mapped[str | None]
+    provider: Mapped[str]
+    provider_id: Mapped[str | None]
+    outcome: Mapped[str] = mapped_column(server_default="unknown")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    answered_at: Mapped[datetime | None]
+
+
+class WebhookEvent(TenantBase):
+    """A provider's event, stored in the transaction of its effect; a replay finds it there."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (PrimaryKeyConstraint("provider", "account", "event_id"),)
+
+    provider: Mapped[str]
+    account: Mapped[str]
+    event_id: Mapped[str]
+    type: Mapped[str]
+    provider_payment_id: Mapped[str | None]
+    applied_at: Mapped[datetime | None]
+    received_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,574 @@
+CREATE TABLE idempotency_keys (
+	user_id UUID NOT NULL, 
+	operation TEXT NOT NULL, 
+	key TEXT NOT NULL, 
+	request_hash TEXT NOT NULL, 
+	subject_id UUID NOT NULL, 
+	status BIGINT, 
+	body TEXT, 
+	content_type TEXT, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_idempotency_keys PRIMARY KEY (user_id, operation, key), 
+	CONSTRAINT ck_idempotency_keys_key_length CHECK (length(key) BETWEEN 1 AND 255), 
+	CONSTRAINT ck_idempotency_keys_stored_whole CHECK ((status IS NULL) = (body IS NULL))
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "idempotency_keys" TO __organization_role__;
+
+CREATE TABLE audit_events (
+	id UUID NOT NULL, 
+	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	actor_id UUID, 
+	action TEXT NOT NULL, 
+	subject_type TEXT NOT NULL, 
+	subject_id UUID NOT NULL, 
+	before JSONB, 
+	after JSONB, 
+	request_id TEXT, 
+	CONSTRAINT pk_audit_events PRIMARY KEY (id)
+);
+
+GRANT SELECT, INSERT ON "audit_events" TO __organization_role__;
+
+CREATE TABLE provider_attempts (
+	id UUID NOT NULL, 
+	subject_id UUID NOT NULL, 
+	operation TEXT NOT NULL, 
+	attempt BIGINT NOT NULL, 
+	key TEXT NOT NULL, 
+	token TEXT, 
+	provider TEXT NOT NULL, 
+	provider_id TEXT, 
+	outcome TEXT DEFAULT 'unknown' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	answered_at TIMESTAMP WITH TIME ZONE, 
+	CONSTRAINT pk_provider_attempts PRIMARY KEY (id), 
+	CONSTRAINT uq_provider_attempts_subject_id_operation_attempt UNIQUE (subject_id, operation, attempt), 
+	CONSTRAINT ck_provider_attempts_outcome_known CHECK (outcome IN ('unknown', 'pending', 'succeeded', 'failed')), 
+	CONSTRAINT uq_provider_attempts_key UNIQUE (key)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "provider_attempts" TO __organization_role__;
+
+CREATE TABLE webhook_events (
+	provider TEXT NOT NULL, 
+	account TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	type TEXT NOT NULL, 
+	provider_payment_id TEXT, 
+	applied_at TIMESTAMP WITH TIME ZONE, 
+	received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_webhook_events PRIMARY KEY (provider, account, event_id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "webhook_events" TO __organization_role__;
+
+CREATE TABLE users (
+	id UUID NOT NULL, 
+	email TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	account_type TEXT NOT NULL, 
+	password_hash TEXT, 
+	deactivated_at TIMESTAMP WITH TIME ZONE, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_users PRIMARY KEY (id), 
+	CONSTRAINT ck_users_account_type_known CHECK (account_type IN ('student', 'instructor', 'admin')), 
+	CONSTRAINT ck_users_email_lower_case CHECK (email = lower(email)), 
+	CONSTRAINT uq_users_email UNIQUE (email)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "users" TO __organization_role__;
+
+CREATE TABLE courses (
+	id UUID NOT NULL, 
+	instructor_id UUID NOT NULL, 
+	title TEXT NOT NULL, 
+	summary TEXT DEFAULT '' NOT NULL, 
+	language TEXT DEFAULT 'en' NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_courses PRIMARY KEY (id), 
+	CONSTRAINT fk_courses_instructor_id_users FOREIGN KEY(instructor_id) REFERENCES users (id)
+);
+
+CREATE INDEX ix_courses_instructor_id ON courses (instructor_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "courses" TO __organization_role__;
+
+CREATE TABLE media_assets (
+	id UUID NOT NULL, 
+	kind TEXT NOT NULL, 
+	content_type TEXT NOT NULL, 
+	size BIGINT NOT NULL, 
+	sha256 TEXT, 
+	storage_key TEXT NOT NULL, 
+	upload_id TEXT, 
+	state TEXT DEFAULT 'awaiting_upload' NOT NULL, 
+	error_code TEXT, 
+	error_message TEXT, 
+	created_by UUID NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_media_assets PRIMARY KEY (id), 
+	CONSTRAINT ck_media_assets_state_known CHECK (state IN ('awaiting_upload', 'checking', 'ready', 'failed')), 
+	CONSTRAINT ck_media_assets_size_not_negative CHECK (size >= 0), 
+	CONSTRAINT uq_media_assets_storage_key UNIQUE (storage_key), 
+	CONSTRAINT fk_media_assets_created_by_users FOREIGN KEY(created_by) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "media_assets" TO __organization_role__;
+
+CREATE TABLE wallets (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	currency TEXT NOT NULL, 
+	balance BIGINT DEFAULT '0' NOT NULL, 
+	seq BIGINT DEFAULT '0' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_wallets PRIMARY KEY (id), 
+	CONSTRAINT uq_wallets_id_currency UNIQUE (id, currency), 
+	CONSTRAINT ck_wallets_never_overdrawn CHECK (balance >= 0), 
+	CONSTRAINT uq_wallets_user_id UNIQUE (user_id), 
+	CONSTRAINT fk_wallets_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "wallets" TO __organization_role__;
+
+CREATE TABLE invitations (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	token_hash TEXT NOT NULL, 
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	accepted_at TIMESTAMP WITH TIME ZONE, 
+	created_by UUID, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_invitations PRIMARY KEY (id), 
+	CONSTRAINT fk_invitations_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
+	CONSTRAINT uq_invitations_token_hash UNIQUE (token_hash)
+);
+
+CREATE INDEX ix_invitations_user_id ON invitations (user_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "invitations" TO __organization_role__;
+
+CREATE TABLE user_sessions (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	refresh_id UUID NOT NULL, 
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	revoked_at TIMESTAMP WITH TIME ZONE, 
+	revoked_reason TEXT, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_user_sessions PRIMARY KEY (id), 
+	CONSTRAINT fk_user_sessions_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+CREATE INDEX ix_user_sessions_live ON user_sessions (user_id) WHERE revoked_at IS NULL;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "user_sessions" TO __organization_role__;
+
+CREATE TABLE course_instructors (
+	course_id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	CONSTRAINT pk_course_instructors PRIMARY KEY (course_id, user_id), 
+	CONSTRAINT fk_course_instructors_course_id_courses FOREIGN KEY(course_id) REFERENCES courses (id) ON DELETE CASCADE, 
+	CONSTRAINT fk_course_instructors_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+CREATE INDEX ix_course_instructors_user_id ON course_instructors (user_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "course_instructors" TO __organization_role__;
+
+CREATE TABLE course_versions (
+	id UUID NOT NULL, 
+	course_id UUID NOT NULL, 
+	number BIGINT NOT NULL, 
+	label TEXT DEFAULT '' NOT NULL, 
+	state TEXT DEFAULT 'draft' NOT NULL, 
+	base_version_id UUID, 
+	published_at TIMESTAMP WITH TIME ZONE, 
+	archived_at TIMESTAMP WITH TIME ZONE, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_course_versions PRIMARY KEY (id), 
+	CONSTRAINT uq_course_versions_course_id_number UNIQUE (course_id, number), 
+	CONSTRAINT uq_course_versions_id_course_id UNIQUE (id, course_id), 
+	CONSTRAINT ck_course_versions_state_known CHECK (state IN ('draft', 'published', 'archived')), 
+	CONSTRAINT ck_course_versions_published_has_a_date CHECK ((state = 'draft') = (published_at IS NULL)), 
+	CONSTRAINT fk_course_versions_course_id_courses FOREIGN KEY(course_id) REFERENCES courses (id) ON DELETE CASCADE, 
+	CONSTRAINT fk_course_versions_base_version_id_course_versions FOREIGN KEY(base_version_id) REFERENCES course_versions (id)
+);
+
+CREATE UNIQUE INDEX uq_course_versions_draft ON course_versions (course_id) WHERE state = 'draft';
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "course_versions" TO __organization_role__;
+
+CREATE TABLE videos (
+	id UUID NOT NULL, 
+	asset_id UUID NOT NULL, 
+	state TEXT DEFAULT 'processing' NOT NULL, 
+	duration_seconds FLOAT, 
+	width BIGINT, 
+	height BIGINT, 
+	poster_key TEXT, 
+	published_job_id UUID, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_videos PRIMARY KEY (id), 
+	CONSTRAINT ck_videos_state_known CHECK (state IN ('processing', 'ready', 'failed')), 
+	CONSTRAINT uq_videos_asset_id UNIQUE (asset_id), 
+	CONSTRAINT fk_videos_asset_id_media_assets FOREIGN KEY(asset_id) REFERENCES media_assets (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "videos" TO __organization_role__;
+
+CREATE TABLE wallet_top_ups (
+	id UUID NOT NULL, 
+	wallet_id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	state TEXT DEFAULT 'created' NOT NULL, 
+	provider TEXT NOT NULL, 
+	provider_payment_id TEXT, 
+	failure_code TEXT, 
+	succeeded_at TIMESTAMP WITH TIME ZONE, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_wallet_top_ups PRIMARY KEY (id), 
+	CONSTRAINT fk_wallet_top_ups_wallet_id_currency_wallets FOREIGN KEY(wallet_id, currency) REFERENCES wallets (id, currency), 
+	CONSTRAINT uq_wallet_top_ups_provider_provider_payment_id UNIQUE (provider, provider_payment_id), 
+	CONSTRAINT ck_wallet_top_ups_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
+	CONSTRAINT ck_wallet_top_ups_amount_positive CHECK (amount > 0), 
+	CONSTRAINT fk_wallet_top_ups_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+CREATE INDEX ix_wallet_top_ups_wallet_id ON wallet_top_ups (wallet_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "wallet_top_ups" TO __organization_role__;
+
+CREATE TABLE published_versions (
+	version_id UUID NOT NULL, 
+	course_id UUID NOT NULL, 
+	content_hash TEXT NOT NULL, 
+	outline JSONB NOT NULL, 
+	rules JSONB NOT NULL, 
+	published_by UUID NOT NULL, 
+	published_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_published_versions PRIMARY KEY (version_id), 
+	CONSTRAINT fk_published_versions_version_id_course_id_course_versions FOREIGN KEY(version_id, course_id) REFERENCES course_versions (id, course_id), 
+	CONSTRAINT uq_published_versions_version_id_course_id UNIQUE (version_id, course_id)
+);
+
+GRANT SELECT, INSERT ON "published_versions" TO __organization_role__;
+
+CREATE TABLE modules (
+	id UUID NOT NULL, 
+	version_id UUID NOT NULL, 
+	lineage_id UUID NOT NULL, 
+	title TEXT NOT NULL, 
+	summary TEXT DEFAULT '' NOT NULL, 
+	position BIGINT NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_modules PRIMARY KEY (id), 
+	CONSTRAINT uq_modules_version_id_lineage_id UNIQUE (version_id, lineage_id), 
+	CONSTRAINT uq_modules_id_version_id UNIQUE (id, version_id), 
+	CONSTRAINT fk_modules_version_id_course_versions FOREIGN KEY(version_id) REFERENCES course_versions (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_modules_order ON modules (version_id, position);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "modules" TO __organization_role__;
+
+CREATE TABLE transcoding_jobs (
+	id UUID NOT NULL, 
+	video_id UUID NOT NULL, 
+	state TEXT DEFAULT 'queued' NOT NULL, 
+	attempt BIGINT DEFAULT '0' NOT NULL, 
+	fence BIGINT DEFAULT '0' NOT NULL, 
+	progress BIGINT DEFAULT '0' NOT NULL, 
+	error_code TEXT, 
+	error_message TEXT, 
+	cpu_seconds FLOAT, 
+	started_at TIMESTAMP WITH TIME ZONE, 
+	finished_at TIMESTAMP WITH TIME ZONE, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_transcoding_jobs PRIMARY KEY (id), 
+	CONSTRAINT ck_transcoding_jobs_state_known CHECK (state IN ('queued', 'running', 'succeeded', 'failed')), 
+	CONSTRAINT ck_transcoding_jobs_progress_percent CHECK (progress BETWEEN 0 AND 100), 
+	CONSTRAINT fk_transcoding_jobs_video_id_videos FOREIGN KEY(video_id) REFERENCES videos (id)
+);
+
+CREATE INDEX ix_transcoding_jobs_video_id ON transcoding_jobs (video_id);
+
+CREATE UNIQUE INDEX uq_transcoding_jobs_open ON transcoding_jobs (video_id) WHERE state IN ('queued', 'running');
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "transcoding_jobs" TO __organization_role__;
+
+CREATE TABLE lessons (
+	id UUID NOT NULL, 
+	module_id UUID NOT NULL, 
+	version_id UUID NOT NULL, 
+	lineage_id UUID NOT NULL, 
+	kind TEXT NOT NULL, 
+	title TEXT NOT NULL, 
+	content TEXT DEFAULT '' NOT NULL, 
+	estimated_seconds BIGINT DEFAULT '0' NOT NULL, 
+	required BOOLEAN DEFAULT true NOT NULL, 
+	preview BOOLEAN DEFAULT false NOT NULL, 
+	weight BIGINT DEFAULT '1' NOT NULL, 
+	completion JSONB NOT NULL, 
+	position BIGINT NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_lessons PRIMARY KEY (id), 
+	CONSTRAINT uq_lessons_version_id_lineage_id UNIQUE (version_id, lineage_id), 
+	CONSTRAINT fk_lessons_module_id_version_id_modules FOREIGN KEY(module_id, version_id) REFERENCES modules (id, version_id) ON DELETE CASCADE, 
+	CONSTRAINT ck_lessons_kind_known CHECK (kind IN ('text', 'video', 'document', 'audio', 'link', 'live_session')), 
+	CONSTRAINT ck_lessons_weight_range CHECK (weight BETWEEN 1 AND 1000)
+);
+
+CREATE INDEX ix_lessons_order ON lessons (module_id, position);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "lessons" TO __organization_role__;
+
+CREATE TABLE course_runs (
+	id UUID NOT NULL, 
+	course_id UUID NOT NULL, 
+	version_id UUID NOT NULL, 
+	title TEXT NOT NULL, 
+	state TEXT DEFAULT 'scheduled' NOT NULL, 
+	starts_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	ends_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	enrollment_opens_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	enrollment_closes_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	capacity BIGINT, 
+	price_amount BIGINT DEFAULT '0' NOT NULL, 
+	currency TEXT NOT NULL, 
+	time_zone TEXT DEFAULT 'UTC' NOT NULL, 
+	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_course_runs PRIMARY KEY (id), 
+	CONSTRAINT fk_course_runs_published_version FOREIGN KEY(version_id, course_id) REFERENCES published_versions (version_id, course_id), 
+	CONSTRAINT ck_course_runs_state_known CHECK (state IN ('draft', 'scheduled', 'archived', 'cancelled')), 
+	CONSTRAINT ck_course_runs_starts_before_it_ends CHECK (starts_at < ends_at), 
+	CONSTRAINT ck_course_runs_enrollment_opens_before_it_closes CHECK (enrollment_opens_at < enrollment_closes_at), 
+	CONSTRAINT ck_course_runs_price_not_negative CHECK (price_amount >= 0), 
+	CONSTRAINT ck_course_runs_capacity_positive CHECK (capacity > 0), 
+	CONSTRAINT fk_course_runs_course_id_courses FOREIGN KEY(course_id) REFERENCES courses (id)
+);
+
+CREATE INDEX ix_course_runs_course_id ON course_runs (course_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "course_runs" TO __organization_role__;
+
+CREATE TABLE video_renditions (
+	id UUID NOT NULL, 
+	video_id UUID NOT NULL, 
+	job_id UUID NOT NULL, 
+	label TEXT NOT NULL, 
+	width BIGINT NOT NULL, 
+	height BIGINT NOT NULL, 
+	bytes BIGINT NOT NULL, 
+	bandwidth BIGINT NOT NULL, 
+	average_bandwidth BIGINT NOT NULL, 
+	codecs TEXT NOT NULL, 
+	frame_rate FLOAT NOT NULL, 
+	media_key TEXT NOT NULL, 
+	playlist_key TEXT NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_video_renditions PRIMARY KEY (id), 
+	CONSTRAINT uq_video_renditions_video_id_label UNIQUE (video_id, label), 
+	CONSTRAINT ck_video_renditions_positive CHECK (bytes > 0 AND bandwidth > 0 AND average_bandwidth > 0), 
+	CONSTRAINT ck_video_renditions_has_a_picture CHECK (width > 0 AND height > 0), 
+	CONSTRAINT fk_video_renditions_video_id_videos FOREIGN KEY(video_id) REFERENCES videos (id) ON DELETE CASCADE, 
+	CONSTRAINT fk_video_renditions_job_id_transcoding_jobs FOREIGN KEY(job_id) REFERENCES transcoding_jobs (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "video_renditions" TO __organization_role__;
+
+CREATE TABLE media_files (
+	id UUID NOT NULL, 
+	lesson_id UUID NOT NULL, 
+	asset_id UUID NOT NULL, 
+	file_name TEXT NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_media_files PRIMARY KEY (id), 
+	CONSTRAINT fk_media_files_lesson_id_lessons FOREIGN KEY(lesson_id) REFERENCES lessons (id) ON DELETE CASCADE, 
+	CONSTRAINT fk_media_files_asset_id_media_assets FOREIGN KEY(asset_id) REFERENCES media_assets (id)
+);
+
+CREATE INDEX ix_media_files_asset_id ON media_files (asset_id);
+
+CREATE INDEX ix_media_files_lesson_id ON media_files (lesson_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "media_files" TO __organization_role__;
+
+CREATE TABLE run_seats (
+	run_id UUID NOT NULL, 
+	capacity BIGINT, 
+	taken BIGINT DEFAULT '0' NOT NULL, 
+	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
+	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
+	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
+	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "run_seats" TO __organization_role__;
+
+CREATE TABLE payments (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	run_id UUID NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	method TEXT NOT NULL, 
+	state TEXT DEFAULT 'created' NOT NULL, 
+	live BOOLEAN DEFAULT true NOT NULL, 
+	provider TEXT, 
+	provider_payment_id TEXT, 
+	failure_code TEXT, 
+	refunded_amount BIGINT DEFAULT '0' NOT NULL, 
+	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
+	succeeded_at TIMESTAMP WITH TIME ZONE, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_payments PRIMARY KEY (id), 
+	CONSTRAINT uq_payments_id_currency UNIQUE (id, currency), 
+	CONSTRAINT uq_payments_provider_provider_payment_id UNIQUE (provider, provider_payment_id), 
+	CONSTRAINT ck_payments_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
+	CONSTRAINT ck_payments_method_known CHECK (method IN ('wallet', 'provider', 'free')), 
+	CONSTRAINT ck_payments_amount_not_negative CHECK (amount >= 0), 
+	CONSTRAINT ck_payments_refund_within_amount CHECK (refunded_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_payments_free_is_zero CHECK ((method = 'free') = (amount = 0)), 
+	CONSTRAINT ck_payments_provider_named CHECK ((method = 'provider') = (provider IS NOT NULL)), 
+	CONSTRAINT ck_payments_paid_has_a_date CHECK ((state = 'succeeded') = (succeeded_at IS NOT NULL)), 
+	CONSTRAINT fk_payments_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
+	CONSTRAINT fk_payments_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id)
+);
+
+CREATE INDEX ix_payments_run_id ON payments (run_id);
+
+CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "payments" TO __organization_role__;
+
+CREATE TABLE enrollments (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	run_id UUID NOT NULL, 
+	version_id UUID NOT NULL, 
+	payment_id UUID, 
+	attempt BIGINT DEFAULT '1' NOT NULL, 
+	state TEXT NOT NULL, 
+	percent BIGINT DEFAULT '0' NOT NULL, 
+	hold_until TIMESTAMP WITH TIME ZONE, 
+	activated_at TIMESTAMP WITH TIME ZONE, 
+	completed_at TIMESTAMP WITH TIME ZONE, 
+	completed_rules_hash TEXT, 
+	ended_at TIMESTAMP WITH TIME ZONE, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_enrollments PRIMARY KEY (id), 
+	CONSTRAINT uq_enrollments_user_id_run_id_attempt UNIQUE (user_id, run_id, attempt), 
+	CONSTRAINT ck_enrollments_state_known CHECK (state IN ('pending', 'waitlisted', 'active', 'completed', 'withdrawn', 'suspended', 'expired', 'cancelled', 'transferred')), 
+	CONSTRAINT ck_enrollments_percent_range CHECK (percent BETWEEN 0 AND 100), 
+	CONSTRAINT ck_enrollments_completed_dated CHECK (state <> 'completed' OR completed_at IS NOT NULL), 
+	CONSTRAINT fk_enrollments_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
+	CONSTRAINT fk_enrollments_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id), 
+	CONSTRAINT fk_enrollments_version_id_published_versions FOREIGN KEY(version_id) REFERENCES published_versions (version_id), 
+	CONSTRAINT uq_enrollments_payment_id UNIQUE (payment_id), 
+	CONSTRAINT fk_enrollments_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id)
+);
+
+CREATE INDEX ix_enrollments_run_id ON enrollments (run_id);
+
+CREATE UNIQUE INDEX uq_enrollments_live ON enrollments (user_id, run_id) WHERE state IN ('pending', 'waitlisted', 'active', 'suspended', 'completed');
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "enrollments" TO __organization_role__;
+
+CREATE TABLE refunds (
+	id UUID NOT NULL, 
+	payment_id UUID NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	destination TEXT NOT NULL, 
+	state TEXT DEFAULT 'created' NOT NULL, 
+	provider_refund_id TEXT, 
+	failure_code TEXT, 
+	reason TEXT DEFAULT '' NOT NULL, 
+	created_by UUID, 
+	succeeded_at TIMESTAMP WITH TIME ZONE, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_refunds PRIMARY KEY (id), 
+	CONSTRAINT fk_refunds_payment_id_currency_payments FOREIGN KEY(payment_id, currency) REFERENCES payments (id, currency), 
+	CONSTRAINT ck_refunds_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
+	CONSTRAINT ck_refunds_destination_known CHECK (destination IN ('wallet', 'provider')), 
+	CONSTRAINT ck_refunds_amount_positive CHECK (amount > 0)
+);
+
+CREATE INDEX ix_refunds_payment_id ON refunds (payment_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "refunds" TO __organization_role__;
+
+CREATE TABLE enrollment_changes (
+	id UUID NOT NULL, 
+	enrollment_id UUID NOT NULL, 
+	from_state TEXT, 
+	to_state TEXT NOT NULL, 
+	actor_id UUID, 
+	reason TEXT NOT NULL, 
+	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_enrollment_changes PRIMARY KEY (id), 
+	CONSTRAINT fk_enrollment_changes_enrollment_id_enrollments FOREIGN KEY(enrollment_id) REFERENCES enrollments (id)
+);
+
+CREATE INDEX ix_enrollment_changes_enrollment_id ON enrollment_changes (enrollment_id);
+
+GRANT SELECT, INSERT ON "enrollment_changes" TO __organization_role__;
+
+CREATE TABLE lesson_progress (
+	enrollment_id UUID NOT NULL, 
+	lesson_lineage_id UUID NOT NULL, 
+	position_seconds FLOAT DEFAULT '0' NOT NULL, 
+	watched INT4MULTIRANGE DEFAULT '{}'::int4multirange NOT NULL, 
+	dwell_seconds BIGINT DEFAULT '0' NOT NULL, 
+	completed_at TIMESTAMP WITH TIME ZONE, 
+	completed_how TEXT, 
+	first_activity_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	last_activity_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_lesson_progress PRIMARY KEY (enrollment_id, lesson_lineage_id), 
+	CONSTRAINT ck_lesson_progress_completed_says_how CHECK ((completed_at IS NULL) = (completed_how IS NULL)), 
+	CONSTRAINT ck_lesson_progress_position_not_negative CHECK (position_seconds >= 0), 
+	CONSTRAINT fk_lesson_progress_enrollment_id_enrollments FOREIGN KEY(enrollment_id) REFERENCES enrollments (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "lesson_progress" TO __organization_role__;
+
+CREATE TABLE wallet_transactions (
+	wallet_id UUID NOT NULL, 
+	seq BIGINT NOT NULL, 
+	kind TEXT NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	balance_after BIGINT NOT NULL, 
+	counter_account TEXT NOT NULL, 
+	payment_id UUID, 
+	refund_id UUID, 
+	top_up_id UUID, 
+	reference TEXT NOT NULL, 
+	created_by UUID, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_wallet_transactions PRIMARY KEY (wallet_id, seq), 
+	CONSTRAINT fk_wallet_transactions_wallet_id_currency_wallets FOREIGN KEY(wallet_id, currency) REFERENCES wallets (id, currency), 
+	CONSTRAINT ck_wallet_transactions_kind_known CHECK (kind IN ('deposit', 'deduction', 'refund', 'adjustment', 'reversal')), 
+	CONSTRAINT ck_wallet_transactions_amount_not_zero CHECK (amount <> 0), 
+	CONSTRAINT ck_wallet_transactions_never_overdrawn CHECK (balance_after >= 0), 
+	CONSTRAINT ck_wallet_transactions_kind_has_its_sign CHECK ((kind = 'deduction') = (amount < 0) OR kind IN ('adjustment', 'reversal')), 
+	CONSTRAINT fk_wallet_transactions_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id), 
+	CONSTRAINT fk_wallet_transactions_refund_id_refunds FOREIGN KEY(refund_id) REFERENCES refunds (id), 
+	CONSTRAINT fk_wallet_transactions_top_up_id_wallet_top_ups FOREIGN KEY(top_up_id) REFERENCES wallet_top_ups (id), 
+	CONSTRAINT uq_wallet_transactions_reference UNIQUE (reference)
+);
+
+GRANT SELECT, INSERT ON "wallet_transactions" TO __organization_role__;

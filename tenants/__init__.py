@@ -1,0 +1,1 @@
+"""Ground floor: what an organization is in the database."""

@@ -1,0 +1,34 @@
+"""What can go wrong on the ground floor. The upper floors map these to answers."""
+
+from __future__ import annotations
+
+
+class TenancyError(Exception):
+    """Base of all errors of this package."""
+
+
+class UnboundSessionError(TenancyError):
+    """A session was used without saying whose data it may reach."""
+
+
+class OrganizationNotFoundError(TenancyError):
+    """No such organization, or it cannot be entered in its present state.
+
+    Unknown and suspended look the same on purpose: fail rather than reveal.
+    """
+
+
+class OrganizationMigratingError(TenancyError):
+    """The organization's schema is at a revision that this code does not serve; try again soon."""
+
+
+class SlugTakenError(TenancyError):
+    """Another organization already has this slug or host."""
+
+
+class InvalidSlugError(TenancyError):
+    """The slug cannot be a host label, or is reserved for the platform."""
+
+
+class DatabaseUnavailableError(TenancyError):
+    """PostgreSQL did not answer, or the connection pool is exhausted; try again soon."""

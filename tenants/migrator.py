@@ -1,0 +1,134 @@
+"""Bring the platform and every organization to the newest revision.
+
+An organization's revision changes in the same transaction as its schema, so a deploy with nothing
+to do is one query, a killed run resumes where it was, and one failed organization is reported
+while the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from tenants import ddl, names, roles
+from tenants.session import create_admin_engine
+
+LOCK_TIMEOUT = "5s"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run over the organizations did.
+
+    Attributes:
+        migrated: organizations that moved to the newest revision.
+        failed: organization id -> message of the error that left it where it was.
+    """
+
+    migrated: list[UUID] = field(default_factory=list)
+    failed: dict[UUID, str] = field(default_factory=dict)
+
+
+def upgrade_platform(admin_url: str, app_url: str) -> None:
+    """Make the shared roles and run the platform history to its head; safe to repeat.
+
+    Args:
+        admin_url: SQLAlchemy URL of the schemas' owner.
+        app_url: SQLAlchemy URL of the restricted login role.
+    """
+    roles.prepare_database(admin_url, app_url)
+    config = Config()
+    config.set_main_option("script_location", str(ddl.MIGRATIONS / "platform"))
+    with create_admin_engine(admin_url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        roles.grant_host_lookup(connection, roles.login_role(app_url))
+
+
+def upgrade_organizations(
+    admin_url: str,
+    *,
+    only: Iterable[UUID] | None = None,
+    connections: int = 2,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Report:
+    """Migrate every organization that is behind, one transaction each.
+
+    Args:
+        admin_url: SQLAlchemy URL of the schemas' owner.
+        only: limit the run to these organizations.
+        connections: organizations migrated at the same time.
+        on_progress: called with (done, total) after each organization.
+
+    Returns:
+        A report; the caller turns failures into an exit status.
+    """
+    admin = create_admin_engine(admin_url)
+    pending = _behind(admin, None if only is None else set(only))
+    report = Report()
+    with ThreadPoolExecutor(max_workers=connections) as pool:
+        outcomes = pool.map(lambda one: (one, _try_upgrade(admin, one)), pending)
+        for done, (organization_id, failure) in enumerate(outcomes, start=1):
+            if failure is None:
+                report.migrated.append(organization_id)
+            else:
+                report.failed[organization_id] = failure
+            on_progress(done, len(pending))
+    return report
+
+
+def revisions_after(revision: str) -> tuple[str, ...]:
+    """Return the tenant revisions that follow `revision`, oldest first.
+
+    Raises:
+        LookupError: the revision is not in this code's history (a newer deploy made it).
+    """
+    history = ddl.tenant_revisions()
+    if revision not in history:
+        raise LookupError(f"revision {revision} is not in this code's history")
+    return history[history.index(revision) + 1 :]
+
+
+def _behind(admin: Engine, only: set[UUID] | None) -> list[UUID]:
+    with admin.begin() as connection:
+        rows = connection.execute(
+            text("SELECT id FROM platform.organizations WHERE revision <> :head ORDER BY id"),
+            {"head": ddl.head_revision()},
+        ).scalars()
+        return [row for row in rows if only is None or row in only]
+
+
+def _try_upgrade(admin: Engine, organization_id: UUID) -> str | None:
+    try:
+        _upgrade(admin, organization_id)
+    except (SQLAlchemyError, psycopg.Error, LookupError) as error:
+        return str(error)
+    return None
+
+
+def _upgrade(admin: Engine, organization_id: UUID) -> None:
+    schema, role = names.schema_name(organization_id), names.role_name(organization_id)
+    with admin.begin() as connection:
+        current = connection.execute(
+            text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE"),
+            {"id": organization_id},
+        ).scalar_one()
+        scripts = [ddl.render_revision(revision) for revision in revisions_after(current)]
+        roles.execute_script(
+            connection,
+            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
+            f"SET LOCAL search_path TO {names.quote(schema)};"
+            + ddl.for_organization("\n".join(scripts), role),
+        )
+        connection.execute(
+            text("UPDATE platform.organizations SET revision = :head WHERE id = :id"),
+            {"id": organization_id, "head": ddl.head_revision()},
+        )

@@ -1,0 +1,164 @@
+"""Create, suspend and resume organizations.
+
+Creating is one transaction: the organization's row, its role, its schema with every table, its
+grants and whatever the caller seeds. A failure anywhere leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tenants import ddl, names, roles
+from tenants.errors import InvalidSlugError, SlugTakenError
+from tenants.models import Organization
+from tenants.resolver import RESERVED_SLUGS
+from tenants.session import BoundOrganization
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrganization:
+    """What a new organization is made of.
+
+    Attributes:
+        id: chosen by the caller (UUIDv7), so that a retry can be recognised.
+        slug: host label below the base domain.
+        name: as people write it.
+        currency: ISO 4217 code; fixed once the first wallet exists.
+        time_zone: IANA name; receipts' years and mails follow it.
+        locale: BCP 47 tag of mails and branding.
+    """
+
+    id: UUID
+    slug: str
+    name: str
+    currency: str = "EUR"
+    time_zone: str = "UTC"
+    locale: str = "en"
+
+
+def check_slug(slug: str) -> None:
+    """Refuse a slug that cannot be a host label or belongs to the platform.
+
+    Raises:
+        InvalidSlugError: with a message for the one who chose it.
+    """
+    if not SLUG.fullmatch(slug) or slug[2:4] == "--":
+        raise InvalidSlugError(
+            "A slug is 1 to 63 lower-case letters, digits and inner hyphens (a host label)."
+        )
+    if slug in RESERVED_SLUGS:
+        raise InvalidSlugError(f"The slug {slug!r} is reserved for the platform.")
+
+
+def create_organization(
+    admin: Engine,
+    new: NewOrganization,
+    *,
+    login_role: str,
+    seed: Callable[[Session], None] | None = None,
+) -> None:
+    """Create an organization, ready to use when this returns.
+
+    Args:
+        admin: engine of the schemas' owner.
+        new: what to create.
+        login_role: the restricted role that serves requests.
+        seed: writes first rows (the first admin's invitation) inside the same transaction; it gets
+            a session bound to the new schema.
+
+    Raises:
+        InvalidSlugError: the slug cannot be used.
+        SlugTakenError: another organization has it.
+    """
+    check_slug(new.slug)
+    schema, role = names.schema_name(new.id), names.role_name(new.id)
+    with Session(admin) as session, session.begin():
+        _insert_row(session, new)
+        connection = session.connection()
+        roles.create_organization_role(connection, role, login_role)
+        roles.execute_script(
+            connection,
+            f"CREATE SCHEMA {names.quote(schema)};"
+            f"GRANT USAGE ON SCHEMA {names.quote(schema)} TO {names.quote(role)};"
+            f"SET LOCAL search_path TO {names.quote(schema)};"
+            + ddl.for_organization(ddl.end_state(), role),
+        )
+        if seed is not None:
+            session.info["organization"] = BoundOrganization(
+                new.id, new.slug, new.name, new.currency, new.time_zone, new.locale, {}
+            )
+            seed(session)
+
+
+def _insert_row(session: Session, new: NewOrganization) -> None:
+    session.add(
+        Organization(
+            id=new.id,
+            slug=new.slug,
+            name=new.name,
+            state="active",
+            revision=ddl.head_revision(),
+            currency=new.currency,
+            time_zone=new.time_zone,
+            locale=new.locale,
+        )
+    )
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if isinstance(error.orig, psycopg.errors.UniqueViolation):
+            raise SlugTakenError(new.slug) from error
+        raise
+
+
+def suspend(session: Session, organization_id: UUID, *, reason: str) -> bool:
+    """Suspend an active organization; its host answers 404 from the next transaction on.
+
+    Args:
+        session: a platform session.
+        organization_id: which one.
+        reason: kept with the organization.
+
+    Returns:
+        Whether it was active before.
+    """
+    changed = session.execute(
+        text("""
+            UPDATE platform.organizations
+               SET state = 'suspended', suspended_at = now(), suspended_reason = :reason,
+                   version = version + 1
+             WHERE id = :id AND state = 'active'
+         RETURNING id
+        """),
+        {"id": organization_id, "reason": reason},
+    )
+    return changed.first() is not None
+
+
+def resume(session: Session, organization_id: UUID) -> bool:
+    """Take a suspension back.
+
+    Returns:
+        Whether it was suspended before.
+    """
+    changed = session.execute(
+        text("""
+            UPDATE platform.organizations
+               SET state = 'active', suspended_at = NULL, suspended_reason = NULL,
+                   version = version + 1
+             WHERE id = :id AND state = 'suspended'
+         RETURNING id
+        """),
+        {"id": organization_id},
+    )
+    return changed.first() is not None

@@ -1,0 +1,215 @@
+"""The cluster's shared roles, and what a database needs before its first migration."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, make_url
+
+from tenants import names
+from tenants.session import create_admin_engine
+
+DANGEROUS_FUNCTIONS: tuple[sql.SQL, ...] = (
+    sql.SQL("set_config(text, text, boolean)"),
+    sql.SQL("pg_sleep(double precision)"),
+    sql.SQL("pg_notify(text, text)"),
+    sql.SQL("query_to_xml(text, boolean, boolean, text)"),
+    sql.SQL("query_to_xml_and_xmlschema(text, boolean, boolean, text)"),
+    sql.SQL("query_to_xmlschema(text, boolean, boolean, text)"),
+    sql.SQL("pg_advisory_lock(bigint)"),
+    sql.SQL("pg_advisory_xact_lock(bigint)"),
+    sql.SQL("pg_advisory_lock(integer, integer)"),
+    sql.SQL("pg_advisory_xact_lock(integer, integer)"),
+)
+"""Taken from PUBLIC where we are superuser: they would widen an expression injection."""
+
+HOST_LOOKUP = {
+    "organizations": (
+        *("id", "slug", "name", "state", "revision"),
+        *("currency", "time_zone", "locale", "settings"),
+    ),
+    "organization_domains": ("organization_id", "host", "verified_at"),
+}
+"""What binding a transaction and finding a host read (`tenants.session`)."""
+
+TIMEOUTS = {
+    "statement_timeout": "15s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+"""Set on the login role, so that they hold behind a pooler too."""
+
+
+def login_role(app_url: str) -> str:
+    """Return the restricted login role that a DATABASE_URL names.
+
+    Raises:
+        ValueError: the URL names none.
+    """
+    name = make_url(app_url).username
+    if not name:
+        raise ValueError("DATABASE_URL must name the login role, e.g. postgresql+psycopg://app@...")
+    return name
+
+
+def prepare_database(admin_url: str, app_url: str) -> None:
+    """Make the shared roles, the login role and the platform schema; safe to repeat.
+
+    Args:
+        admin_url: owner of the schemas; must be able to create roles.
+        app_url: the restricted login role; its name and password are taken from here.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: when the owner lacks the privilege.
+    """
+    app, login = make_url(app_url), login_role(app_url)
+    with create_admin_engine(admin_url).begin() as connection:
+        _serialize(connection)
+        _ensure_role(connection, names.PLATFORM_ROLE, "NOLOGIN")
+        _ensure_role(connection, names.TENANTS_ROLE, "NOLOGIN")
+        _ensure_role(connection, login, "LOGIN NOINHERIT")
+        _set_password(connection, login, app.password)
+        for setting, value in TIMEOUTS.items():
+            _execute(
+                connection,
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(login), sql.Identifier(setting), sql.Literal(value)
+                ),
+            )
+        grant_membership(connection, names.PLATFORM_ROLE, login)
+        _prepare_schema(connection, login)
+        if _is_superuser(connection):
+            _take_dangerous_functions(connection, login)
+
+
+def grant_membership(connection: Connection, role: str, login_role: str) -> None:
+    """Let the login role change into `role`, without inheriting anything from it.
+
+    PostgreSQL 16 made INHERIT and SET properties of each membership; before, NOINHERIT on the
+    login role does the same.
+    """
+    options = " WITH INHERIT FALSE, SET TRUE" if _server_version(connection) >= 16 else ""
+    _execute(
+        connection,
+        sql.SQL("GRANT {} TO {}" + options).format(
+            sql.Identifier(role), sql.Identifier(login_role)
+        ),
+    )
+
+
+def create_organization_role(connection: Connection, role: str, login_role: str) -> None:
+    """Create an organization's role inside the caller's transaction.
+
+    The role joins the group `tenants` (shared tables under row-level security) and the login role
+    may change into it.
+    """
+    _execute(connection, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    _execute(
+        connection,
+        sql.SQL("GRANT {} TO {}").format(sql.Identifier(names.TENANTS_ROLE), sql.Identifier(role)),
+    )
+    grant_membership(connection, role, login_role)
+
+
+def grant_host_lookup(connection: Connection, login_role: str) -> None:
+    """Let the login role, as itself, find hosts and bind transactions; nothing else.
+
+    Column by column, so that a column added later is not revealed by accident.
+    """
+    for table, columns in HOST_LOOKUP.items():
+        _execute(
+            connection,
+            sql.SQL("GRANT SELECT ({}) ON {} TO {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.Identifier(names.PLATFORM_SCHEMA, table),
+                sql.Identifier(login_role),
+            ),
+        )
+
+
+def execute_script(connection: Connection, script: str) -> None:
+    """Run several statements of our own DDL in one round trip, inside the caller's transaction.
+
+    Args:
+        connection: an admin connection.
+        script: SQL rendered from our migrations; never contains anything a client sent.
+    """
+    _driver(connection).execute(script.encode())
+
+
+def _serialize(connection: Connection) -> None:
+    _execute(connection, sql.SQL("SELECT pg_advisory_xact_lock(7281001)"))
+
+
+def _ensure_role(connection: Connection, role: str, options: LiteralString) -> None:
+    found = connection.exec_driver_sql(
+        "SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)
+    ).scalar()
+    if not found:
+        _execute(connection, sql.SQL("CREATE ROLE {} " + options).format(sql.Identifier(role)))
+
+
+def _set_password(connection: Connection, role: str, password: str | None) -> None:
+    if password is None:
+        return
+    # Hashed here, so that the clear text reaches neither the server nor its logs.
+    hashed = _driver(connection).pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    )
+    _execute(
+        connection,
+        sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(hashed.decode())
+        ),
+    )
+
+
+def _prepare_schema(connection: Connection, login_role: str) -> None:
+    platform, tenants = (
+        sql.Identifier(names.PLATFORM_SCHEMA),
+        sql.Identifier(names.TENANTS_ROLE),
+    )
+    _execute(connection, sql.SQL("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
+    _execute(connection, sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(platform))
+    _execute(
+        connection,
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO {}, {}, {}").format(
+            platform, sql.Identifier(names.PLATFORM_ROLE), tenants, sql.Identifier(login_role)
+        ),
+    )
+
+
+def _take_dangerous_functions(connection: Connection, login_role: str) -> None:
+    for function in DANGEROUS_FUNCTIONS:
+        _execute(connection, sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(function))
+    _execute(
+        connection,
+        sql.SQL("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {}").format(
+            sql.Identifier(login_role)
+        ),
+    )
+
+
+def _is_superuser(connection: Connection) -> bool:
+    return bool(
+        connection.exec_driver_sql(
+            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).scalar()
+    )
+
+
+def _server_version(connection: Connection) -> int:
+    return _driver(connection).info.server_version // 10_000
+
+
+def _execute(connection: Connection, statement: sql.Composed | sql.SQL) -> None:
+    _driver(connection).execute(statement)
+
+
+def _driver(connection: Connection) -> psycopg.Connection[Any]:
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, psycopg.Connection):
+        raise TypeError("the driver is not psycopg")
+    return driver

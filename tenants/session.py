@@ -1,0 +1,280 @@
+"""The only way to the database: a transaction that says whose data it may reach.
+
+`Database.transaction(scope)` opens a session whose transaction begins by setting `search_path` and
+role for that scope alone, both transaction-local, so nothing leaks to the next borrower of the
+connection and PgBouncer's transaction mode works. The login role may read nothing in an
+organization's schema by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session, SessionTransaction
+
+from tenants import names
+from tenants.errors import (
+    DatabaseUnavailableError,
+    OrganizationMigratingError,
+    OrganizationNotFoundError,
+    UnboundSessionError,
+)
+
+ACTIVE = frozenset({"active"})
+STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
+"""States in which provider webhooks, refunds and sweeps go on: money is never refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationScope:
+    """One organization's data.
+
+    Attributes:
+        id: the organization.
+        states: states in which it may be entered; the default is `active` only.
+    """
+
+    id: UUID
+    states: frozenset[str] = ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformScope:
+    """The shared tables, as the platform's own role."""
+
+
+PLATFORM = PlatformScope()
+Scope = OrganizationScope | PlatformScope
+
+
+@dataclass(frozen=True, slots=True)
+class BoundOrganization:
+    """What the binding statement read of the organization that the transaction entered.
+
+    `currency` is ISO 4217, `time_zone` an IANA name, `settings` the organization's own settings.
+    """
+
+    id: UUID
+    slug: str
+    name: str
+    currency: str
+    time_zone: str
+    locale: str
+    settings: dict[str, Any]
+
+
+BIND_ORGANIZATION = text("""
+    SELECT o.state, o.revision, o.slug, o.name, o.currency, o.time_zone, o.locale, o.settings,
+           set_config('search_path', :path, true), set_config('role', :role, true)
+      FROM platform.organizations o
+     WHERE o.id = :id
+""")
+BIND_PLATFORM = text(
+    "SELECT set_config('search_path', :path, true), set_config('role', :role, true)"
+)
+FIND_HOST = text("""
+    SELECT o.id FROM platform.organizations o
+     WHERE o.slug = :slug
+    UNION ALL
+    SELECT d.organization_id FROM platform.organization_domains d
+     WHERE d.host = :host AND d.verified_at IS NOT NULL
+     LIMIT 1
+""")
+
+
+class ScopedSession(Session):
+    """A session that belongs to one scope; `after_begin` binds every transaction to it."""
+
+
+def organization_of(session: Session) -> BoundOrganization:
+    """Return the organization whose data this session reaches.
+
+    Raises:
+        UnboundSessionError: when the session is the platform's or has not begun.
+    """
+    bound = session.info.get("organization")
+    if bound is None:
+        raise UnboundSessionError("this session is not inside an organization")
+    return bound
+
+
+def on_commit(session: Session, callback: Callable[..., None], *ids: UUID | str) -> None:
+    """Run `callback(*ids)` once this session's transaction has committed, and only then.
+
+    Args:
+        session: the session whose commit is awaited.
+        callback: must not raise for ordinary trouble; the transaction is already durable.
+        ids: plain identifiers. ORM objects are refused: they belong to the closed session.
+
+    Raises:
+        TypeError: when something other than a UUID or a string is passed.
+    """
+    for value in ids:
+        if not isinstance(value, UUID | str):
+            raise TypeError(f"on_commit takes ids, not {type(value).__name__}")
+    session.info.setdefault("on_commit", []).append((callback, ids))
+
+
+@event.listens_for(ScopedSession, "after_begin")
+def _bind(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    scope = session.info.get("scope")
+    served = session.info.get("served_revisions", frozenset())
+    if isinstance(scope, OrganizationScope):
+        session.info["organization"] = _enter_organization(connection, scope, served)
+    elif isinstance(scope, PlatformScope):
+        path = names.quote(names.PLATFORM_SCHEMA)
+        connection.execute(BIND_PLATFORM, {"path": path, "role": names.PLATFORM_ROLE})
+    else:
+        raise UnboundSessionError("open sessions with Database.transaction(scope)")
+
+
+def _enter_organization(
+    connection: Connection, scope: OrganizationScope, served: frozenset[str]
+) -> BoundOrganization:
+    row = connection.execute(
+        BIND_ORGANIZATION,
+        {
+            "id": scope.id,
+            "path": names.quote(names.schema_name(scope.id)),
+            "role": names.role_name(scope.id),
+        },
+    ).first()
+    if row is None or row.state not in scope.states:
+        raise OrganizationNotFoundError(str(scope.id))
+    if row.revision not in served:
+        raise OrganizationMigratingError(str(scope.id))
+    connection.info.setdefault("organizations", set()).add(scope.id)
+    return BoundOrganization(
+        scope.id, row.slug, row.name, row.currency, row.time_zone, row.locale, row.settings
+    )
+
+
+class Database:
+    """A pool of connections as the restricted login role, and the transactions over it.
+
+    Args:
+        url: SQLAlchemy URL of the login role, `postgresql+psycopg://app:...`.
+        served_revisions: tenant revisions that this code can serve (the newest and the one before).
+        pool_size: connections kept per process.
+        pool_timeout: seconds to wait for a free connection before giving up.
+        prepared_statements: off behind a PgBouncer older than 1.21.
+        organizations_per_connection: a backend keeps about 0.5 MB of catalog cache per schema it
+            has touched and only closing it frees that; a connection over this budget is retired.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        served_revisions: frozenset[str],
+        pool_size: int = 5,
+        pool_timeout: float = 2.0,
+        prepared_statements: bool = True,
+        organizations_per_connection: int = 100,
+    ) -> None:
+        self._served_revisions = served_revisions
+        self._organizations_per_connection = organizations_per_connection
+        self._engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_timeout,
+            pool_use_lifo=True,
+            connect_args={
+                "connect_timeout": 3,
+                "prepare_threshold": 5 if prepared_statements else None,
+            },
+        )
+        event.listen(self._engine, "checkin", self._retire_well_travelled)
+
+    @property
+    def events(self) -> Engine:
+        """The engine, for listeners that count statements; never for queries."""
+        return self._engine
+
+    def _retire_well_travelled(self, _connection: object, record: Any) -> None:
+        if len(record.info.get("organizations", ())) > self._organizations_per_connection:
+            record.invalidate()
+
+    @contextmanager
+    def transaction(self, scope: Scope) -> Iterator[Session]:
+        """Open one transaction in `scope`; commit at the end, roll back when anything is raised.
+
+        Reads commit too: psycopg drops its prepared statements on ROLLBACK, which costs more than
+        the read.
+
+        Yields:
+            A session bound to the scope.
+
+        Raises:
+            OrganizationNotFoundError: unknown, or not in one of the scope's states.
+            OrganizationMigratingError: its schema is at a revision that this code does not serve.
+            DatabaseUnavailableError: no connection, or the connection broke.
+        """
+        session = ScopedSession(self._engine, expire_on_commit=False)
+        session.info["scope"] = scope
+        session.info["served_revisions"] = self._served_revisions
+        with _unavailable_when_broken():
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+            finally:
+                session.close()
+        for callback, ids in session.info.get("on_commit", ()):
+            callback(*ids)
+
+    def find_host(self, *, slug: str | None, host: str) -> UUID | None:
+        """Look an organization up by its slug or a verified custom domain, in any state.
+
+        The only read that the login role does as itself.
+        """
+        with _unavailable_when_broken(), self._engine.begin() as connection:
+            return connection.execute(FIND_HOST, {"slug": slug, "host": host}).scalar()
+
+    def ping(self) -> None:
+        """Ask PostgreSQL for a sign of life.
+
+        Raises:
+            DatabaseUnavailableError: when there is none.
+        """
+        with _unavailable_when_broken(), self._engine.begin() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close the pool's connections; for forks and shutdown."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _unavailable_when_broken() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailableError("the connection pool is exhausted") from error
+    except DBAPIError as error:
+        gone = isinstance(error, OperationalError) and not isinstance(
+            error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected
+        )
+        if error.connection_invalidated or gone:
+            raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
+        raise
+
+
+def create_admin_engine(url: str) -> Engine:
+    """Return an engine as the owner of the schemas, for provisioning and migrations only.
+
+    Each use opens and closes its own connection (catalog caches of many schemas are not kept).
+    Never used inside an organization's request.
+    """
+    return create_engine(url, poolclass=NullPool, connect_args={"prepare_threshold": None})
