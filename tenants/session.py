@@ -224,6 +224,8 @@ class Database:
         session.info["served_revisions"] = self._served_revisions
         with _unavailable_when_broken():
             try:
+                # Bound at once, so that a step without a query of its own is refused too.
+                session.connection()
                 yield session
                 session.commit()
             except BaseException:

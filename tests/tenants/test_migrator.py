@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from tenants import ddl, migrator, names
+
+
+@pytest.fixture
+def next_revision(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A revision after the head that adds a table, rendered like any other."""
+    rendered = ddl.render_revision
+    history = (*ddl.tenant_revisions(), "next")
+    script = f"CREATE TABLE added (id uuid); GRANT SELECT ON added TO {ddl.ROLE_PLACEHOLDER};"
+    monkeypatch.setattr(ddl, "tenant_revisions", lambda: history)
+    monkeypatch.setattr(ddl, "head_revision", lambda: "next")
+    monkeypatch.setattr(
+        ddl, "render_revision", lambda name: script if name == "next" else rendered(name)
+    )
+    return "next"
+
+
+def revision_of(admin: Engine, organization: UUID) -> str:
+    with admin.begin() as connection:
+        query = text("SELECT revision FROM platform.organizations WHERE id = :id")
+        return connection.execute(query, {"id": organization}).scalar_one()
+
+
+def has_added_table(admin: Engine, organization: UUID) -> bool:
+    with admin.begin() as connection:
+        query = text("SELECT to_regclass(:name)")
+        name = f"{names.schema_name(organization)}.added"
+        return connection.execute(query, {"name": name}).scalar() is not None
+
+
+def test_an_organization_at_the_newest_revision_is_left_alone(
+    servers, admin_engine: Engine, make_organization: Callable[..., UUID]
+) -> None:
+    organization = make_organization()
+    assert migrator.upgrade_organizations(servers.admin_url, only=[organization]).migrated == []
+    assert revision_of(admin_engine, organization) == ddl.head_revision()
+
+
+def test_the_schema_and_its_revision_change_together(
+    servers,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    request: pytest.FixtureRequest,
+) -> None:
+    organization = make_organization()
+    revision = request.getfixturevalue("next_revision")
+    report = migrator.upgrade_organizations(servers.admin_url, only=[organization])
+    assert report.migrated == [organization]
+    assert revision_of(admin_engine, organization) == revision
+    assert has_added_table(admin_engine, organization)
+
+
+def test_a_failed_organization_is_reported_and_the_others_go_on(
+    servers,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    request: pytest.FixtureRequest,
+) -> None:
+    broken, sound = make_organization(), make_organization()
+    with admin_engine.begin() as connection:
+        schema = names.quote(names.schema_name(broken))
+        connection.exec_driver_sql(f"CREATE TABLE {schema}.added (other int)")
+    before = revision_of(admin_engine, broken)
+    request.getfixturevalue("next_revision")
+    report = migrator.upgrade_organizations(servers.admin_url, only=[broken, sound])
+    assert report.migrated == [sound]
+    assert "already exists" in report.failed[broken]
+    assert revision_of(admin_engine, broken) == before
+
+
+def test_a_run_with_nothing_to_do_is_one_query(
+    servers, make_organization: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    organization = make_organization()
+    statements: list[str] = []
+    create = migrator.create_admin_engine
+
+    def counted(url: str) -> Engine:
+        engine = create(url)
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda _conn, _cursor, statement, *_rest: statements.append(statement),
+        )
+        return engine
+
+    monkeypatch.setattr(migrator, "create_admin_engine", counted)
+    migrator.upgrade_organizations(servers.admin_url, only=[organization])
+    assert len(statements) == 1
+
+
+def test_progress_is_reported_after_each_organization(
+    servers, make_organization: Callable[..., UUID], request: pytest.FixtureRequest
+) -> None:
+    organizations = [make_organization(), make_organization()]
+    request.getfixturevalue("next_revision")
+    seen: list[tuple[int, int]] = []
+    migrator.upgrade_organizations(
+        servers.admin_url, only=organizations, on_progress=lambda *step: seen.append(step)
+    )
+    assert seen == [(1, 2), (2, 2)]

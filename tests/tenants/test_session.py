@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.orm import Session
+
+from lms.core.ids import new_id
+from tenants import ddl, names, provisioning
+from tenants.errors import (
+    DatabaseUnavailableError,
+    OrganizationMigratingError,
+    OrganizationNotFoundError,
+    UnboundSessionError,
+)
+from tenants.session import (
+    PLATFORM,
+    STILL_SETTLING,
+    Database,
+    OrganizationScope,
+    ScopedSession,
+    on_commit,
+    organization_of,
+)
+
+
+def whoami(session: Session) -> tuple[str, str]:
+    row = session.execute(text("SELECT current_user, current_setting('search_path')")).one()
+    return row[0], row[1]
+
+
+def add_user(session: Session, email: str) -> None:
+    session.execute(
+        text(
+            "INSERT INTO users (id, email, name, account_type) VALUES (:id, :email, 'x', 'admin')"
+        ),
+        {"id": new_id(), "email": email},
+    )
+
+
+def test_a_transaction_runs_as_the_organizations_role_with_only_its_schema_on_the_path(
+    database: Database, acme: UUID
+) -> None:
+    with database.transaction(OrganizationScope(acme)) as session:
+        assert whoami(session) == (
+            names.role_name(acme),
+            names.quote(names.schema_name(acme)),
+        )
+
+
+def test_a_platform_transaction_runs_as_the_platforms_role(database: Database) -> None:
+    with database.transaction(PLATFORM) as session:
+        assert whoami(session) == ("platform", '"platform"')
+
+
+def test_a_session_without_a_scope_refuses_to_begin(database: Database) -> None:
+    with ScopedSession(database.events) as session, pytest.raises(UnboundSessionError):
+        session.execute(text("SELECT 1"))
+
+
+def test_the_role_and_path_do_not_outlive_the_transaction(servers, acme: UUID) -> None:
+    database = Database(servers.app_url, served_revisions=ddl.served_revisions(), pool_size=1)
+    with database.transaction(OrganizationScope(acme)):
+        pass
+    with database.events.connect() as connection:
+        assert connection.execute(text("SELECT current_user")).scalar() == "app"
+        path = connection.execute(text("SELECT current_setting('search_path')")).scalar()
+        assert names.schema_name(acme) not in str(path)
+    database.dispose()
+
+
+def test_the_login_role_reads_nothing_of_an_organization_by_itself(
+    database: Database, acme: UUID
+) -> None:
+    schema = names.quote(names.schema_name(acme))
+    with (
+        database.events.connect() as connection,
+        pytest.raises(ProgrammingError, match="permission denied"),
+    ):
+        connection.exec_driver_sql(f"SELECT * FROM {schema}.users")
+
+
+def test_one_organizations_role_cannot_read_anothers_table_by_its_full_name(
+    database: Database, acme: UUID, globex: UUID
+) -> None:
+    other = names.quote(names.schema_name(globex))
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        database.transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text(f"SELECT * FROM {other}.users"))
+
+
+def test_an_organizations_role_cannot_list_organizations(database: Database, acme: UUID) -> None:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied"),
+        database.transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text("SELECT slug FROM platform.organizations"))
+
+
+def test_an_organizations_role_cannot_change_its_binding_from_within_a_query(
+    database: Database, acme: UUID
+) -> None:
+    with (
+        pytest.raises(ProgrammingError, match="permission denied for function set_config"),
+        database.transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text("SELECT set_config('search_path', 'public', true)"))
+
+
+def test_work_of_another_organization_is_invisible_and_cannot_be_written(
+    database: Database, acme: UUID, globex: UUID
+) -> None:
+    insert = text(
+        "INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, due_at)"
+        " VALUES (:id, :organization, 'default', 'test', :id, now() + interval '1 year')"
+    )
+    mine = new_id()
+    with database.transaction(OrganizationScope(acme)) as session:
+        session.execute(insert, {"id": mine, "organization": acme})
+    with database.transaction(OrganizationScope(globex)) as session:
+        seen = session.execute(
+            text("SELECT count(*) FROM platform.work WHERE id = :id"), {"id": mine}
+        )
+        assert seen.scalar() == 0
+    with (
+        pytest.raises(ProgrammingError, match="row-level security"),
+        database.transaction(OrganizationScope(globex)) as session,
+    ):
+        session.execute(insert, {"id": new_id(), "organization": acme})
+
+
+def test_an_unknown_organization_cannot_be_entered(database: Database) -> None:
+    with (
+        pytest.raises(OrganizationNotFoundError),
+        database.transaction(OrganizationScope(new_id())),
+    ):
+        pass
+
+
+def test_a_suspended_organization_is_entered_only_by_those_who_settle_its_money(
+    database: Database, make_organization: Callable[..., UUID]
+) -> None:
+    organization = make_organization()
+    with database.transaction(PLATFORM) as session:
+        assert provisioning.suspend(session, organization, reason="unpaid invoice")
+    with (
+        pytest.raises(OrganizationNotFoundError),
+        database.transaction(OrganizationScope(organization)) as session,
+    ):
+        session.execute(text("SELECT 1"))
+    with database.transaction(OrganizationScope(organization, STILL_SETTLING)) as session:
+        assert organization_of(session).id == organization
+
+
+def test_an_organization_at_a_revision_this_code_does_not_serve_is_refused_alone(
+    servers, acme: UUID
+) -> None:
+    database = Database(servers.app_url, served_revisions=frozenset({"9999"}))
+    with (
+        pytest.raises(OrganizationMigratingError),
+        database.transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text("SELECT 1"))
+    with database.transaction(PLATFORM) as session:
+        assert session.execute(text("SELECT 1")).scalar() == 1
+    database.dispose()
+
+
+def test_an_error_rolls_everything_back(database: Database, acme: UUID) -> None:
+    email = f"{new_id()}@acme.example"
+    with pytest.raises(RuntimeError), database.transaction(OrganizationScope(acme)) as session:
+        add_user(session, email)
+        raise RuntimeError
+    with database.transaction(OrganizationScope(acme)) as session:
+        found = session.execute(text("SELECT 1 FROM users WHERE email = :email"), {"email": email})
+        assert found.first() is None
+
+
+def test_on_commit_runs_after_the_commit_and_not_after_an_error(
+    database: Database, acme: UUID
+) -> None:
+    rung: list[str] = []
+    with database.transaction(OrganizationScope(acme)) as session:
+        on_commit(session, rung.append, "committed")
+        assert rung == []
+    with pytest.raises(RuntimeError), database.transaction(OrganizationScope(acme)) as session:
+        on_commit(session, rung.append, "rolled back")
+        raise RuntimeError
+    assert rung == ["committed"]
+
+
+def test_on_commit_takes_ids_and_refuses_objects(database: Database, acme: UUID) -> None:
+    with database.transaction(OrganizationScope(acme)) as session:
+        with pytest.raises(TypeError):
+            on_commit(session, print, object())  # pyright: ignore[reportArgumentType]
+
+
+def test_an_exhausted_pool_is_unavailable_not_an_internal_error(servers, acme: UUID) -> None:
+    database = Database(
+        servers.app_url,
+        served_revisions=ddl.served_revisions(),
+        pool_size=1,
+        pool_timeout=0.05,
+    )
+    with database.transaction(OrganizationScope(acme)) as session:
+        session.execute(text("SELECT 1"))
+        with (
+            pytest.raises(DatabaseUnavailableError),
+            database.transaction(OrganizationScope(acme)) as second,
+        ):
+            second.execute(text("SELECT 1"))
+    database.dispose()
+
+
+def test_a_connection_that_touched_too_many_organizations_is_retired(
+    servers, acme: UUID, globex: UUID
+) -> None:
+    database = Database(
+        servers.app_url,
+        served_revisions=ddl.served_revisions(),
+        pool_size=1,
+        organizations_per_connection=1,
+    )
+
+    def backend(organization: UUID) -> int:
+        with database.transaction(OrganizationScope(organization)) as session:
+            return session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+    first = backend(acme)
+    assert backend(acme) == first
+    assert backend(globex) == first
+    assert backend(acme) != first
+    database.dispose()
+
+
+def test_many_threads_over_a_tiny_pool_never_see_the_other_organization(
+    servers, acme: UUID, globex: UUID
+) -> None:
+    database = Database(
+        servers.app_url, served_revisions=ddl.served_revisions(), pool_size=2, pool_timeout=30
+    )
+    mismatches: list[tuple[str, str]] = []
+
+    def visit(organization: UUID, times: int) -> None:
+        expected = (names.role_name(organization), names.quote(names.schema_name(organization)))
+        for _ in range(times):
+            with database.transaction(OrganizationScope(organization)) as session:
+                seen = whoami(session)
+                if seen != expected:
+                    mismatches.append(seen)
+
+    threads = [
+        threading.Thread(target=visit, args=(organization, 60))
+        for organization in (acme, globex) * 4
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    database.dispose()
+    assert mismatches == []
