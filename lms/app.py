@@ -46,6 +46,9 @@ def _blueprints() -> list[ApiBlueprint]:
     return found
 
 
+BLUEPRINTS = tuple(_blueprints())
+
+
 def create_app(settings: Settings) -> Flask:
     """Build the app.
 
@@ -81,7 +84,7 @@ def create_app(settings: Settings) -> Flask:
     problems.register(app)
     requests.register(app)
     documents = document.create_documents(app)
-    for blueprint in _blueprints():
+    for blueprint in BLUEPRINTS:
         documents[blueprint.side].register_blueprint(blueprint)
     document.serve(app, app.edge, documents)
     health.register(

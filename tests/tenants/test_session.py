@@ -196,9 +196,8 @@ def test_on_commit_runs_after_the_commit_and_not_after_an_error(
 
 
 def test_on_commit_takes_ids_and_refuses_objects(database: Database, acme: UUID) -> None:
-    with database.transaction(OrganizationScope(acme)) as session:
-        with pytest.raises(TypeError):
-            on_commit(session, print, object())  # pyright: ignore[reportArgumentType]
+    with database.transaction(OrganizationScope(acme)) as session, pytest.raises(TypeError):
+        on_commit(session, print, object())  # pyright: ignore[reportArgumentType]
 
 
 def test_an_exhausted_pool_is_unavailable_not_an_internal_error(servers, acme: UUID) -> None:

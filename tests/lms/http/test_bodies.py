@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+from lms.core.ids import new_id
+from tenants.session import Database
+from tests.factories.people import Person, make_user
+
+
+@pytest.fixture
+def student(database: Database, acme: UUID) -> Person:
+    return make_user(database, acme, "student")
+
+
+def send(client: FlaskClient, person: Person, body: bytes, kind: str = "application/json") -> Any:
+    return client.post("/api/v1/probe", data=body, content_type=kind, headers=person.headers)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"nonsense",
+        b'{"email": "a", "email": "b"}',
+        b'{"email": "a\\u0000b"}',
+        b'{"email": "\\ud800"}',
+        b'{"a\\u0000": 1}',
+        b'{"email": NaN}',
+        b'{"email": Infinity}',
+        b'{"email": 9223372036854775808}',
+        b'{"email": ' + b"9" * 5000 + b"}",
+        b'{"email": 1e999}',
+        b"[" * 1000 + b"]" * 1000,
+        b'{"email": "\xff"}',
+        "{}".encode("utf-16"),
+    ],
+)
+def test_bodies_that_no_store_can_hold_are_400(
+    client: FlaskClient, student: Person, body: bytes
+) -> None:
+    answer = send(client, student, body)
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b"{}", "/email"),
+        (b"[]", ""),
+        (b'"text"', ""),
+        (b"null", ""),
+        (b'{"email": 5}', "/email"),
+        (b'{"email": "   "}', "/email"),
+        (b'{"email": "a", "unknown": 1}', "/unknown"),
+        (b'{"email": "a", "price": {"amount": "5", "currency": "EUR"}}', "/price/amount"),
+        (b'{"email": "a", "price": {"amount": 1.5, "currency": "EUR"}}', "/price/amount"),
+        (b'{"email": "a", "price": {"amount": true, "currency": "EUR"}}', "/price/amount"),
+        (b'{"email": "a", "price": {"amount": -1, "currency": "EUR"}}', "/price/amount"),
+        (b'{"email": "a", "price": {"amount": 1, "currency": "XYZ"}}', "/price/currency"),
+        (b'{"email": "a", "at": "2027-01-01T00:00:00"}', "/at"),
+        (b'{"email": "a", "at": "0001-01-01T00:00:00+14:00"}', "/at"),
+        (b'{"email": "a", "at": 5}', "/at"),
+    ],
+)
+def test_what_a_schema_does_not_allow_is_422_and_points_at_it(
+    client: FlaskClient, student: Person, body: bytes, pointer: str
+) -> None:
+    answer = send(client, student, body)
+    assert (answer.status_code, answer.json["code"]) == (422, "validation_failed")
+    assert pointer in [error["pointer"] for error in answer.json["errors"]]
+
+
+@pytest.mark.parametrize("kind", ["text/xml", "application/x-www-form-urlencoded", "text/plain"])
+def test_another_format_is_415(client: FlaskClient, student: Person, kind: str) -> None:
+    answer = send(client, student, b'{"email": "a"}', kind)
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_huge_body_is_413(client: FlaskClient, student: Person) -> None:
+    answer = send(client, student, b'{"email": "' + b"a" * 2_000_000 + b'"}')
+    assert answer.status_code == 413
+    assert answer.mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("word=a&word=b", 400), ("word=%00", 400), ("other=1", 422), ("word=", 422)],
+)
+def test_query_parameters_are_as_strict(
+    client: FlaskClient, student: Person, query: str, status: int
+) -> None:
+    answer = client.get(f"/api/v1/thing?{query}", headers=student.headers)
+    assert answer.status_code == status
+
+
+def test_a_wrong_method_is_405_and_names_the_right_ones(client: FlaskClient) -> None:
+    answer = client.delete("/api/v1/probe")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+    assert answer.mimetype == "application/problem+json"
+
+
+def test_a_path_that_is_not_there_is_a_problem_too(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/nowhere/at/all")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+
+
+def test_texts_of_other_scripts_are_welcome(client: FlaskClient, student: Person) -> None:
+    word = f"Lea Novák 李雷 {new_id()}"
+    answer = client.post("/api/v1/probe", json={"email": word.lower()}, headers=student.headers)
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(("given", "kept"), [("abc-123", True), ("a b", False), ("x" * 129, False)])
+def test_a_request_id_is_kept_when_it_is_sane_and_made_otherwise(
+    client: FlaskClient, given: str, kept: bool
+) -> None:
+    answer = client.get("/healthz", headers={"X-Request-ID": given})
+    assert (answer.headers["X-Request-ID"] == given) is kept
+    assert answer.headers["X-Request-ID"]
