@@ -35,7 +35,10 @@ class Text(ma.fields.String):
     """
 
     def __init__(self, *, max_length: int = MAX_TITLE, min_length: int = 1, **kwargs: Any) -> None:
-        super().__init__(validate=validate.Length(min=min_length, max=max_length), **kwargs)
+        further = kwargs.pop("validate", [])
+        rules = [validate.Length(min=min_length, max=max_length)]
+        rules += further if isinstance(further, list) else [further]
+        super().__init__(validate=rules, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)

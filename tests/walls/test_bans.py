@@ -90,16 +90,17 @@ def test_nothing_below_the_top_floor_imports_jobs(folder: str) -> None:
     assert found == []
 
 
+def built_texts(path: Path) -> list[str]:
+    return [
+        f"{relative(path)}:{node.lineno}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "text"
+        and node.args
+        and not isinstance(node.args[0], ast.Constant)
+    ]
+
+
 def test_no_sql_text_is_built_from_pieces() -> None:
-    found: list[str] = []
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "text"
-                and node.args
-                and not isinstance(node.args[0], ast.Constant)
-            ):
-                found.append(f"{relative(path)}:{node.lineno}")
-    assert found == []
+    assert [place for path in SOURCES for place in built_texts(path)] == []
