@@ -6,6 +6,7 @@ playlists name their media by file name only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
@@ -26,6 +27,10 @@ AUDIO_BITS_PER_SECOND = 128_000
 AUDIO_SAMPLE_RATE = 48_000
 PRESET = "veryfast"
 """A third of the CPU of libx264's default (medium) for files about a tenth larger."""
+
+_THREADS = min(os.cpu_count() or 1, 8)
+"""Of each decoder, filter and encoder. Every thread takes address space, of which there is a limit;
+the encoders of the ladder run at the same time and fill a larger machine together."""
 
 _HD_SHORT_SIDE = 720
 """From here on an undescribed picture is BT.709, below BT.601: what players assume too."""
@@ -71,7 +76,9 @@ def encode_command(
     Returns:
         The program and its arguments.
     """
-    file = ffmpeg.input(file_url(path), **safe_options(max_pixels), t=f"{read_seconds:.3f}")
+    file = ffmpeg.input(
+        file_url(path), **safe_options(max_pixels), t=f"{read_seconds:.3f}", threads=_THREADS
+    )
     pictures = _pictures(file, source, rungs, rate, tone_map=tone_map and source.is_hdr)
     sounds = _sounds(file, source, len(rungs))
     outputs = [
@@ -79,7 +86,8 @@ def encode_command(
         for picture, sound, rung in zip(pictures, sounds, rungs, strict=True)
     ]
     everything = ffmpeg.merge_outputs(*outputs).global_args(
-        "-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-progress", "pipe:1"
+        *("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-progress", "pipe:1"),
+        *("-filter_complex_threads", str(_THREADS)),
     )
     return cast("list[str]", ffmpeg.compile(everything, cmd=executable, overwrite_output=True))
 
@@ -208,6 +216,7 @@ def _output(streams: list[FilterableStream], rung: Rung, rate: Fraction) -> Outp
     options = {
         "c:v": "libx264",
         "profile:v": "high",
+        "threads:v": _THREADS,
         "preset": PRESET,
         "crf": 23,
         "maxrate": cap,

@@ -25,8 +25,8 @@ class TransientMediaError(Exception):
     """The machine is at fault (killed, disk full, time ran out): trying again may succeed.
 
     Attributes:
-        code: stable snake_case identifier (`killed`, `timed_out`, `no_space`, `installation`,
-            `source_missing`, `internal`).
+        code: stable snake_case identifier (`killed`, `timed_out`, `stalled`, `no_space`,
+            `installation`, `source_missing`, `internal`).
         message: one sentence for an operator.
         detail: what the tools printed.
     """

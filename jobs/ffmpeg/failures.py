@@ -18,7 +18,13 @@ UNREADABLE = (
     "Please play it on your computer, export it again as MP4 and upload that."
 )
 _INSTALLATION_FAULTS = ("Unknown encoder", "No such filter", "Unrecognized option", "Option not")
-_MEMORY_FAULTS = ("Cannot allocate memory", "MemoryError", "std::bad_alloc")
+_MEMORY_FAULTS = (
+    "Cannot allocate memory",
+    "get_buffer() failed",  # ffmpeg's decoders
+    "malloc of size",  # x264
+    "MemoryError",
+    "std::bad_alloc",
+)
 
 
 def raise_for(finished: Finished, limits: ProcessLimits) -> None:

@@ -31,20 +31,23 @@ class Limits:
     Attributes:
         max_duration_s: longest accepted video, seconds.
         max_pixels: largest accepted coded picture, width x height.
-        memory_bytes: address space of each child process, bytes.
+        memory_bytes: address space of each child process, bytes. A 4K HDR source takes 3.4 GB of
+            it with eight threads, of which a third is memory in use.
         cpu_seconds: most CPU time an encode may take however long the video is, seconds.
         wall_seconds: most time on the clock an encode may take, seconds.
         file_bytes: largest file a child may write, bytes.
+        stall_seconds: most time on the clock without a new picture while encoding, seconds.
         inspect_cpu_seconds: CPU time of each short step (probe, verification, poster), seconds.
         inspect_wall_seconds: time on the clock of each short step, seconds.
     """
 
     max_duration_s: float = 8 * 3600.0
     max_pixels: int = 36_000_000
-    memory_bytes: int = 4 * 1024**3
+    memory_bytes: int = 8 * 1024**3
     cpu_seconds: int = 72 * 3600
     wall_seconds: float = 48 * 3600.0
     file_bytes: int = 32 * 1024**3
+    stall_seconds: float = 600.0
     inspect_cpu_seconds: int = 120
     inspect_wall_seconds: float = 600.0
 
@@ -61,15 +64,15 @@ class Limits:
         """Return the bounds of an encode of a source of this length.
 
         They grow with the length, so that a bomb of ten seconds cannot hold a worker for as long
-        as a lecture of eight hours may. 240 CPU seconds per second of video is about ten times
-        what the whole ladder costs from a 1080p60 source on a slow core.
+        as a lecture of eight hours may. 120 CPU seconds per second of video is thirty times what
+        the whole ladder costs from a 1080p60 source.
 
         Args:
             duration_seconds: the source's probed length, seconds.
         """
         return ProcessLimits(
             memory_bytes=self.memory_bytes,
-            cpu_seconds=min(self.cpu_seconds, int(300 + 240 * duration_seconds)),
+            cpu_seconds=min(self.cpu_seconds, int(120 + 120 * duration_seconds)),
             file_bytes=self.file_bytes,
-            wall_seconds=min(self.wall_seconds, 900 + 480 * duration_seconds),
+            wall_seconds=min(self.wall_seconds, 900 + 240 * duration_seconds),
         )

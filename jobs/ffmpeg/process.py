@@ -45,12 +45,12 @@ class Finished:
     timed_out: bool
 
 
-def _nothing() -> None:
-    pass
+def idle() -> None:
+    """Do nothing at a tick."""
 
 
-def _ignore(_line: str) -> None:
-    pass
+def ignore(_line: str) -> None:
+    """Do nothing with a line of output."""
 
 
 def run(
@@ -59,8 +59,8 @@ def run(
     limits: ProcessLimits,
     cwd: Path,
     tick_seconds: float,
-    on_tick: Callable[[], None] = _nothing,
-    on_line: Callable[[str], None] = _ignore,
+    on_tick: Callable[[], None] = idle,
+    on_line: Callable[[str], None] = ignore,
 ) -> Finished:
     """Run a command to its end and report how it ended.
 

@@ -6,8 +6,8 @@ in child processes under limits.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -19,6 +19,7 @@ from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.playlists import Playlist
 from jobs.ffmpeg.probe import probe
 from jobs.ffmpeg.rate import constant_rate
+from jobs.ffmpeg.results import Encoded, EncodedRendition
 from jobs.ffmpeg.source import Source
 from jobs.ffmpeg.verify import Track, tolerance_seconds, verify
 
@@ -36,56 +37,6 @@ _PROBED, _ENCODED, _VERIFIED = 0.01, 0.96, 0.98
 
 _POSTER = "poster.jpg"
 _POSTER_SHORT_SIDE = 720
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedRendition:
-    """One rung, encoded and verified.
-
-    Attributes:
-        label: as "720p".
-        width: pixels.
-        height: pixels.
-        media: the fragmented MP4 file with the whole rendition.
-        playlist: its HLS byte-range playlist, which names `media` by file name only.
-        bytes: size of `media`.
-        bandwidth: BANDWIDTH, peak bits per second.
-        average_bandwidth: AVERAGE-BANDWIDTH, bits per second.
-        codecs: CODECS (RFC 6381), as "avc1.640028,mp4a.40.2".
-        frame_rate: frames per second.
-    """
-
-    label: str
-    width: int
-    height: int
-    media: Path
-    playlist: Path
-    bytes: int
-    bandwidth: int
-    average_bandwidth: int
-    codecs: str
-    frame_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A transcoded video.
-
-    Attributes:
-        duration_seconds: of the source, seconds.
-        width: of the source as displayed (rotated, square pixels).
-        height: of the source as displayed.
-        renditions: largest first.
-        poster: a JPEG.
-        cpu_seconds: spent in all child processes.
-    """
-
-    duration_seconds: float
-    width: int
-    height: int
-    renditions: tuple[EncodedRendition, ...]
-    poster: Path
-    cpu_seconds: float
 
 
 def transcode(
@@ -190,11 +141,17 @@ class _Run:
         self._tick_seconds = tick_seconds
         self._ffmpeg = ffmpeg or imageio_ffmpeg.get_ffmpeg_exe()
         self._done = 0.0
+        self._moved = time.monotonic()
 
     def advance(self, fraction: float) -> None:
         """Report how far we are, never backwards."""
-        self._done = max(self._done, min(fraction, 1.0))
+        self._move_to(fraction)
         self._report()
+
+    def _move_to(self, fraction: float) -> None:
+        if fraction > self._done:
+            self._done = min(fraction, 1.0)
+            self._moved = time.monotonic()
 
     def _report(self) -> None:
         self._on_progress(self._done)
@@ -227,8 +184,12 @@ class _Run:
             max_pixels=self.limits.max_pixels,
             tone_map=found.is_hdr and self._can_tone_map(),
         )
+        self._moved = time.monotonic()
         self._execute(
-            line, self.limits.for_encoding(stated), lambda text: self._progress(text, stated)
+            line,
+            self.limits.for_encoding(stated),
+            on_line=lambda text: self._progress(text, stated),
+            on_tick=self._report_unless_stalled,
         )
         self.advance(_ENCODED)
 
@@ -237,7 +198,17 @@ class _Run:
         key, _, value = line.partition("=")
         if key == "out_time_us" and value.isdigit():
             part = min(1.0, int(value) / 1_000_000 / duration_seconds)
-            self._done = max(self._done, _PROBED + part * (_ENCODED - _PROBED))
+            self._move_to(_PROBED + part * (_ENCODED - _PROBED))
+
+    def _report_unless_stalled(self) -> None:
+        """Report, and give up on an ffmpeg whose threads wait for each other.
+
+        It happens when one of them could not get memory; the clock's limit is hours away.
+        """
+        # At the end of a file, what is left in the encoders comes without a later position.
+        if time.monotonic() - self._moved > self.limits.stall_seconds:
+            raise TransientMediaError("stalled", "ffmpeg makes no progress")
+        self._report()
 
     def _can_tone_map(self) -> bool:
         """Ask this ffmpeg for its filters; builds differ."""
@@ -245,7 +216,7 @@ class _Run:
         self._execute(
             [self._ffmpeg, "-hide_banner", "-filters"],
             self.limits.for_inspection(),
-            lambda line: filters.update(line.split()[1:2]),
+            on_line=lambda line: filters.update(line.split()[1:2]),
         )
         return {"zscale", "tonemap"} <= filters
 
@@ -271,9 +242,9 @@ class _Run:
             if min(rendition.width, rendition.height) <= _POSTER_SHORT_SIDE
         ]
         origin = small[0] if small else renditions[-1]
-        line = command.poster_command(
-            self._ffmpeg, origin.media.resolve(), 0.1 * duration_seconds, _POSTER
-        )
+        # Past the opening titles; but a short clip may have its only picture at the start.
+        seconds = 0.1 * duration_seconds if duration_seconds > 5 else 0.0
+        line = command.poster_command(self._ffmpeg, origin.media.resolve(), seconds, _POSTER)
         self._execute(line, self.limits.for_inspection())
         poster = self._workdir / _POSTER
         if not poster.is_file():
@@ -284,15 +255,17 @@ class _Run:
         self,
         line: Sequence[str],
         bounds: process.ProcessLimits,
-        on_line: Callable[[str], None] | None = None,
+        *,
+        on_line: Callable[[str], None] = process.ignore,
+        on_tick: Callable[[], None] | None = None,
     ) -> None:
         finished = process.run(
             line,
             limits=bounds,
             cwd=self._workdir,
             tick_seconds=self._tick_seconds,
-            on_tick=self._report,
-            on_line=on_line or (lambda _line: None),
+            on_tick=on_tick or self._report,
+            on_line=on_line,
         )
         self.cpu_seconds += finished.cpu_seconds
         failures.raise_for(finished, bounds)

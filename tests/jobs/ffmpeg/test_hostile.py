@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.ffmpeg import transcode as module
 from jobs.ffmpeg.transcode import (
     Limits,
     PermanentMediaError,
     TransientMediaError,
     transcode,
 )
+
+if TYPE_CHECKING:
+    from conftest import Studio
 
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 AAC = ("-c:a", "aac")
@@ -60,23 +63,25 @@ def test_an_empty_file_is_no_video(tmp_path: Path) -> None:
     ],
     ids=["hls", "concat"],
 )
-def test_a_playlist_in_disguise_reads_no_other_file(studio, tmp_path: Path, text: str) -> None:
+def test_a_playlist_in_disguise_reads_no_other_file(
+    studio: Studio, tmp_path: Path, text: str
+) -> None:
     disguise = tmp_path / "lesson.mp4"
     disguise.write_text(text.format(target=studio.lecture()))
     assert refusal(disguise, tmp_path).code == "not_a_video"
 
 
-def test_a_picture_is_no_video(studio, tmp_path: Path) -> None:
+def test_a_picture_is_no_video(studio: Studio, tmp_path: Path) -> None:
     picture = studio.make("slide.png", *studio.picture(), "-frames:v", "1")
     assert refusal(picture, tmp_path).code == "not_a_video"
 
 
-def test_sound_alone_has_no_video(studio, tmp_path: Path) -> None:
+def test_sound_alone_has_no_video(studio: Studio, tmp_path: Path) -> None:
     sound = studio.make("sound.m4a", *studio.tone(), *AAC)
     assert refusal(sound, tmp_path).code == "no_video"
 
 
-def test_sound_with_cover_art_has_no_video(studio, tmp_path: Path) -> None:
+def test_sound_with_cover_art_has_no_video(studio: Studio, tmp_path: Path) -> None:
     song = studio.make(
         "song.m4a",
         *studio.tone(),
@@ -87,7 +92,7 @@ def test_sound_with_cover_art_has_no_video(studio, tmp_path: Path) -> None:
     assert refusal(song, tmp_path).code == "no_video"
 
 
-def test_a_video_cut_off_in_the_middle_is_incomplete(studio, tmp_path: Path) -> None:
+def test_a_video_cut_off_in_the_middle_is_incomplete(studio: Studio, tmp_path: Path) -> None:
     whole = studio.lecture().read_bytes()
     half = tmp_path / "half.mp4"
     half.write_bytes(whole[: len(whole) // 2])
@@ -96,14 +101,14 @@ def test_a_video_cut_off_in_the_middle_is_incomplete(studio, tmp_path: Path) -> 
     assert "of 3 seconds" in error.message
 
 
-def test_a_video_whose_index_is_missing_is_unreadable(studio, tmp_path: Path) -> None:
+def test_a_video_whose_index_is_missing_is_unreadable(studio: Studio, tmp_path: Path) -> None:
     whole = studio.silent().read_bytes()
     half = tmp_path / "half.mp4"
     half.write_bytes(whole[: len(whole) // 2])
     assert refusal(half, tmp_path).code == "unreadable"
 
 
-def test_a_video_of_noise_is_unreadable(studio, tmp_path: Path) -> None:
+def test_a_video_of_noise_is_unreadable(studio: Studio, tmp_path: Path) -> None:
     content = bytearray(studio.lecture().read_bytes())
     start = content.index(b"mdat") + 4
     content[start:] = b"\xa5" * (len(content) - start)
@@ -112,7 +117,7 @@ def test_a_video_of_noise_is_unreadable(studio, tmp_path: Path) -> None:
     assert refusal(noise, tmp_path).code == "unreadable"
 
 
-def test_an_encrypted_video_is_named_so(studio, tmp_path: Path) -> None:
+def test_an_encrypted_video_is_named_so(studio: Studio, tmp_path: Path) -> None:
     encrypted = studio.make(
         "encrypted.mp4",
         *("-i", str(studio.lecture()), "-c", "copy", "-encryption_scheme", "cenc-aes-ctr"),
@@ -122,7 +127,7 @@ def test_an_encrypted_video_is_named_so(studio, tmp_path: Path) -> None:
     assert refusal(encrypted, tmp_path).code == "encrypted"
 
 
-def test_a_gap_of_twenty_hours_is_too_long(studio, tmp_path: Path) -> None:
+def test_a_gap_of_twenty_hours_is_too_long(studio: Studio, tmp_path: Path) -> None:
     gap = studio.make(
         "gap.mkv",
         *("-i", str(studio.silent()), "-c", "copy"),
@@ -133,17 +138,19 @@ def test_a_gap_of_twenty_hours_is_too_long(studio, tmp_path: Path) -> None:
     assert "20.0 hours" in error.message
 
 
-def test_more_pixels_than_allowed_are_refused_before_decoding(studio, tmp_path: Path) -> None:
+def test_more_pixels_than_allowed_are_refused_before_decoding(
+    studio: Studio, tmp_path: Path
+) -> None:
     limits = Limits(max_pixels=320 * 240 - 1)
     assert refusal(studio.silent(), tmp_path, limits).code == "too_large"
 
 
-def test_a_picture_of_a_few_pixels_is_refused(studio, tmp_path: Path) -> None:
+def test_a_picture_of_a_few_pixels_is_refused(studio: Studio, tmp_path: Path) -> None:
     dot = studio.make("dot.mkv", *studio.picture("8x8"), "-c:v", "ffv1")
     assert refusal(dot, tmp_path).code == "too_small"
 
 
-def test_a_rendition_larger_than_allowed_is_refused(studio, tmp_path: Path) -> None:
+def test_a_rendition_larger_than_allowed_is_refused(studio: Studio, tmp_path: Path) -> None:
     limits = replace(Limits(), file_bytes=10_000)
     assert refusal(studio.lecture(), tmp_path, limits).code == "too_large"
 
@@ -154,7 +161,9 @@ def test_a_source_that_is_not_there_may_be_there_later(tmp_path: Path) -> None:
     assert raised.value.code == "source_missing"
 
 
-def test_an_ffmpeg_that_is_not_there_is_the_installations_fault(studio, tmp_path: Path) -> None:
+def test_an_ffmpeg_that_is_not_there_is_the_installations_fault(
+    studio: Studio, tmp_path: Path
+) -> None:
     with pytest.raises(TransientMediaError) as raised:
         transcode(
             studio.silent(),
@@ -166,19 +175,36 @@ def test_an_ffmpeg_that_is_not_there_is_the_installations_fault(studio, tmp_path
     assert raised.value.code == "installation"
 
 
-def test_a_lost_lease_stops_the_encode_and_leaves_nothing_running(studio, tmp_path: Path) -> None:
+def test_an_encode_without_progress_is_given_up(studio: Studio, tmp_path: Path) -> None:
+    stuck = tmp_path / "ffmpeg"
+    stuck.write_text("#!/bin/sh\nwhile echo out_time_us=N/A; do sleep 0.1; done\n")
+    stuck.chmod(0o755)
+    with pytest.raises(TransientMediaError) as raised:
+        transcode(
+            studio.silent(),
+            tmp_path,
+            limits=Limits(stall_seconds=0.5),
+            on_progress=lambda _fraction: None,
+            tick_seconds=0.1,
+            ffmpeg=str(stuck),
+        )
+    assert raised.value.code == "stalled"
+    assert processes_about(stuck) == []
+
+
+def test_a_lost_lease_stops_the_encode_and_leaves_nothing_running(
+    studio: Studio, tmp_path: Path
+) -> None:
     class LostLeaseError(Exception):
         pass
 
     clip = studio.make("long.mp4", *studio.picture("640x480", seconds=60, rate="30"), *H264)
-    seen: list[list[str]] = []
 
-    def lose(fraction: float) -> None:
-        if fraction > module._PROBED:
-            seen.append(processes_about(clip))
+    def lose(_fraction: float) -> None:
+        encoding = [line for line in processes_about(clip) if "-progress" in line]
+        if encoding:
             raise LostLeaseError
 
     with pytest.raises(LostLeaseError):
         transcode(clip, tmp_path, on_progress=lose, tick_seconds=0.1)
-    assert seen[0], "ffmpeg was not running"
     assert processes_about(clip) == []
