@@ -1,0 +1,173 @@
+"""The one command: everything started for real, the main job done over HTTP, everything stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import httpx
+import imageio_ffmpeg
+import psutil
+import pytest
+
+START_SECONDS = 180
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("up")
+
+
+@pytest.fixture(scope="module")
+def clip(data: Path) -> Path:
+    path = data / "a clip with spaces.mp4"
+    picture = ffmpeg.input("testsrc2=size=640x360:rate=25:duration=3", f="lavfi")
+    sound = ffmpeg.input("sine=frequency=440:duration=3", f="lavfi")
+    made = ffmpeg.output(picture, sound, str(path), vcodec="libx264", preset="ultrafast")
+    made.run(cmd=imageio_ffmpeg.get_ffmpeg_exe(), quiet=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    named = ("DATABASE_", "REDIS_", "S3_", "STORAGE_", "SANDBOX_", "SECRET_", "SCRATCH_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(named)}
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def command(data: Path, port: int, *options: str) -> list[str]:
+    program = str(Path(sys.executable).parent / "lms")
+    return [program, "up", "--data", str(data / "var"), "--port", str(port), *options]
+
+
+def once(data: Path, port: int, clip: Path, environment: dict[str, str]) -> dict[str, Any]:
+    done = subprocess.run(
+        command(data, port, "--once", "--video", str(clip)),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def processes_of(data: Path) -> list[str]:
+    """Programs that run with this data folder, by what they have in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(data) in process.environ().get("SCRATCH_PATH", "") or any(
+                str(data) in word for word in process.cmdline()
+            ):
+                found.append(" ".join(process.cmdline()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def first(data: Path, clip: Path, environment: dict[str, str]) -> dict[str, Any]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    return once(data, free, clip, environment)
+
+
+def test_a_learner_completes_a_paid_course(first: dict[str, Any]) -> None:
+    assert first["enrollment"] == {"state": "completed", "percent": 100}
+    assert first["wallet"]["before"]["amount"] - first["wallet"]["after"]["amount"] == 14_900
+
+
+def test_the_video_became_renditions_that_decode(first: dict[str, Any]) -> None:
+    assert [(one["label"], one["width"], one["height"]) for one in first["renditions"]] == [
+        ("360p", 640, 360)
+    ]
+    assert all(one["bytes"] > 0 and one["bandwidth"] > 0 for one in first["renditions"])
+
+
+def test_the_other_organization_saw_none_of_it(first: dict[str, Any]) -> None:
+    answers = first["globex_answers"]
+    assert set(answers["acme_token"]) == {"401"}
+    assert set(answers["globex_admin"]) == {"404"}
+
+
+def test_nothing_is_left_running_afterwards(first: dict[str, Any], data: Path) -> None:
+    assert first
+    assert processes_of(data) == []
+
+
+def test_a_second_run_repeats_nothing(
+    first: dict[str, Any], data: Path, port: int, clip: Path, environment: dict[str, str]
+) -> None:
+    again = once(data, port, clip, environment)
+    assert again["course"]["run_id"] == first["course"]["run_id"]
+    assert again["wallet"] == first["wallet"]
+
+
+@pytest.fixture
+def serving(
+    first: dict[str, Any], data: Path, port: int, clip: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    assert first
+    process = subprocess.Popen(
+        command(data, port, "--video", str(clip)),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C stops everything" in line:
+            break
+    else:
+        pytest.fail("it ended: " + "".join(lines)[-2000:])
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+def test_it_serves_until_ctrl_c_and_then_leaves_nothing_behind(
+    serving: subprocess.Popen[str], data: Path, port: int
+) -> None:
+    for host in ("acme", "admin"):
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}/docs", headers={"Host": f"{host}.localhost:{port}"}
+        )
+        assert answer.status_code == 200
+    serving.send_signal(signal.SIGINT)
+    assert serving.wait(timeout=60) == 0
+    assert processes_of(data) == []
+
+
+def test_a_port_in_use_is_a_plain_message(data: Path, environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            command(data, port), env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode != 0
+    assert f"Port {port} on 127.0.0.1 is already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes_of(data) == []

@@ -1,0 +1,270 @@
+"""Nothing crosses between organizations: every route of the url map, and it must know them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+
+from lms.core.ids import new_id
+from lms.http.auth import issue_tokens
+from lms.http.blueprint import Operation
+from tenants.session import Database, OrganizationScope
+from tests.factories.twins import TwinIds, furnish, settle, sign_in
+
+PLAIN_ENDPOINTS = {"openapi", "docs", "docs_asset", "healthz", "readyz"}
+"""Routes that declare nothing, and so get no session and no organization."""
+
+SIGNED = {"token": "not-a-token", "label": "720p", "provider_name": "sandbox"}
+"""Path parameters that are not ids of rows."""
+
+LESSON = {"kind": "text", "title": "Checklist", "completion": {"rule": "viewed"}}
+BODIES: dict[str, Any] = {
+    "login": {"email": "nobody@example.com", "password": "a long enough password"},
+    "refreshTokens": {"refresh_token": "not-a-token"},
+    "logout": None,
+    "acceptInvitation": {"token": "not-a-token", "password": "a long enough password"},
+    "updateMe": {"name": "New name"},
+    "createUser": {"email": "new@example.com", "name": "New", "account_type": "student"},
+    "updateUser": {"name": "New name"},
+    "createCourse": {"title": "New course"},
+    "updateCourse": {"title": "New title"},
+    "deleteCourse": None,
+    "createCourseVersion": {},
+    "publishCourseVersion": None,
+    "archiveCourseVersion": None,
+    "createModule": {"title": "New module"},
+    "updateModule": {"title": "New title"},
+    "deleteModule": None,
+    "createLesson": LESSON,
+    "replaceLesson": LESSON,
+    "updateLesson": {"title": "New title"},
+    "deleteLesson": None,
+    "setContentOrder": {"modules": []},
+    "createMediaFile": {"file_name": "a.pdf", "content_type": "application/pdf", "size": 10},
+    "deleteMediaFile": None,
+    "completeMediaFile": None,
+    "createTranscodingJob": None,
+    "createCourseRun": None,  # filled in below: it names a version
+    "updateRun": {"title": "New title"},
+    "enrollInRun": {"payment": {"method": "wallet"}},
+    "withdrawEnrollment": None,
+    "recordLessonProgress": {"viewed": True},
+    "topUpWallet": {"amount": {"amount": 100, "currency": "EUR"}, "token": "tok_success"},
+    "refundPayment": {},
+    "receiveWebhook": {},
+    "writeFilePart": None,
+}
+"""A valid body for every write: a route that is missing here fails the test."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the twins: its host, its text and tokens of its people."""
+
+    host: str
+    canary: str
+    tokens: dict[str, str]
+
+
+@dataclass(frozen=True)
+class World:
+    """Twins with shared ids, and ids that only acme has."""
+
+    acme: Side
+    globex: Side
+    shared: TwinIds
+    acme_only: TwinIds
+
+
+@pytest.fixture(scope="module")
+def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
+    shared, acme_only = TwinIds(), TwinIds()
+    word = new_id().hex[-10:]
+    sides = {}
+    for name, organization in (("acme", acme), ("globex", globex)):
+        canary = f"canary{name}{word}"
+        scope = OrganizationScope(organization)
+        tokens = {}
+        with database.transaction(scope) as session:
+            furnish(session, shared, canary, organization)
+            settle(session, shared)
+            if name == "acme":
+                furnish(session, acme_only, canary + "only", organization)
+                settle(session, acme_only)
+            for role, user_id in (
+                ("student", shared.user_id),
+                ("instructor", shared.instructor_id),
+                ("admin", shared.admin_id),
+            ):
+                session_id, refresh_id = sign_in(session, user_id)
+                with app.app_context():
+                    issued = issue_tokens(scope, user_id, session_id, refresh_id)
+                tokens[role] = issued["access_token"]
+                tokens[f"{role} refresh"] = issued["refresh_token"]
+        sides[name] = Side(f"{name}.localhost", canary, tokens)
+    return World(sides["acme"], sides["globex"], shared, acme_only)
+
+
+def operations(app: Flask, side: str) -> list[tuple[Rule, str, Operation]]:
+    found = []
+    for rule in app.url_map.iter_rules():
+        operation = getattr(app.view_functions[rule.endpoint], "operation", None)
+        if operation is not None and operation.side == side:
+            method = next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"}))
+            found.append((rule, method, operation))
+    return found
+
+
+def path_of(app: Flask, rule: Rule, ids: TwinIds) -> str:
+    known = {**ids.as_dict(), **SIGNED, "organization_id": uuid4()}
+    if "/jobs/" in rule.rule:
+        known["job_id"] = ids.job_id
+    unknown = rule.arguments - set(known)
+    assert not unknown, f"{rule.rule} has path parameters that this test does not know: {unknown}"
+    built = rule.build({name: known[name] for name in rule.arguments})
+    assert built is not None
+    return built[1]
+
+
+def call(  # noqa: PLR0917 - a request's parts, in the order in which one says them
+    client: FlaskClient, host: str, token: str | None, method: str, path: str, body: Any = None
+) -> Any:
+    headers = {"Idempotency-Key": str(uuid4()), "If-Match": '"1"'}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    options: dict[str, Any] = {} if body is None else {"json": body}
+    return client.open(path, method=method, base_url=f"http://{host}", headers=headers, **options)
+
+
+def body_for(operation: Operation, method: str, ids: TwinIds) -> Any:
+    if method == "GET":
+        return None
+    assert operation.id in BODIES, f"{operation.id} is a write that this test does not know"
+    if operation.id == "createCourseRun":
+        return {
+            "version_id": str(ids.version_id),
+            "title": "Another cohort",
+            "enrollment_opens_at": "2027-01-01T00:00:00Z",
+            "enrollment_closes_at": "2027-02-01T00:00:00Z",
+            "starts_at": "2027-02-01T00:00:00Z",
+            "ends_at": "2027-03-01T00:00:00Z",
+            "price": {"amount": 0, "currency": "EUR"},
+        }
+    return BODIES[operation.id]
+
+
+def test_every_route_either_declares_its_organization_or_is_known_to_need_none(app: Flask) -> None:
+    undeclared = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if getattr(app.view_functions[rule.endpoint], "operation", None) is None
+    }
+    assert undeclared == PLAIN_ENDPOINTS
+
+
+def test_without_a_token_every_private_route_is_401(
+    app: Flask, client: FlaskClient, world: World
+) -> None:
+    for rule, method, operation in operations(app, "tenant"):
+        if operation.roles:
+            path = path_of(app, rule, world.shared)
+            body = body_for(operation, method, world.shared)
+            answer = call(client, world.globex.host, None, method, path, body)
+            assert answer.status_code == 401, f"{method} {rule.rule}"
+
+
+@pytest.mark.parametrize("role", ["student", "instructor", "admin"])
+def test_acmes_tokens_are_worth_nothing_on_globexs_host(
+    app: Flask, client: FlaskClient, world: World, role: str
+) -> None:
+    for rule, method, operation in operations(app, "tenant"):
+        if operation.roles:
+            path = path_of(app, rule, world.shared)
+            body = body_for(operation, method, world.shared)
+            token = world.acme.tokens[role]
+            answer = call(client, world.globex.host, token, method, path, body)
+            assert answer.status_code == 401, f"{method} {rule.rule}"
+
+
+def test_acmes_refresh_token_is_worth_nothing_on_globexs_host(
+    client: FlaskClient, world: World
+) -> None:
+    token = world.acme.tokens["student refresh"]
+    answer = call(
+        client,
+        world.globex.host,
+        None,
+        "POST",
+        "/api/v1/auth/refresh",
+        {"refresh_token": token},
+    )
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("host", ["nobody.localhost", "admin.localhost", "acme.example.com"])
+def test_hosts_that_are_nobodys_answer_404_to_every_route(
+    app: Flask, client: FlaskClient, world: World, host: str
+) -> None:
+    for rule, method, operation in operations(app, "tenant"):
+        path = path_of(app, rule, world.shared)
+        body = body_for(operation, method, world.shared)
+        answer = call(client, host, world.acme.tokens["admin"], method, path, body)
+        assert answer.status_code == 404, f"{method} {rule.rule}"
+
+
+@pytest.mark.parametrize("role", ["student", "instructor", "admin"])
+def test_globexs_people_find_nothing_under_ids_of_acme(
+    app: Flask, client: FlaskClient, world: World, role: str
+) -> None:
+    for rule, method, operation in operations(app, "tenant"):
+        if not rule.arguments - set(SIGNED):
+            continue
+        path = path_of(app, rule, world.acme_only)
+        body = body_for(operation, method, world.acme_only)
+        token = world.globex.tokens[role]
+        answer = call(client, world.globex.host, token, method, path, body)
+        assert answer.status_code in (403, 404), f"{method} {rule.rule}: {answer.status_code}"
+        assert answer.status_code == 404 or role not in operation.roles, f"{method} {rule.rule}"
+
+
+@pytest.mark.parametrize("role", ["student", "instructor", "admin"])
+def test_the_same_ids_show_each_organization_its_own_rows_only(
+    app: Flask, client: FlaskClient, world: World, role: str
+) -> None:
+    seen = 0
+    for rule, method, _operation in operations(app, "tenant"):
+        if method != "GET":
+            continue
+        path = path_of(app, rule, world.shared)
+        for mine, other in ((world.acme, world.globex), (world.globex, world.acme)):
+            answer = call(client, mine.host, mine.tokens[role], method, path)
+            assert answer.status_code < 500, f"{method} {rule.rule}"
+            text = answer.get_data(as_text=True) + str(answer.headers)
+            assert other.canary not in text, f"{method} {rule.rule}"
+            seen += mine.canary in text
+    assert seen > 0
+
+
+def test_platform_routes_do_not_exist_on_organizations_hosts(
+    app: Flask, client: FlaskClient, world: World
+) -> None:
+    for rule, method, _operation in operations(app, "platform"):
+        path = path_of(app, rule, world.shared)
+        answer = call(client, world.acme.host, world.acme.tokens["admin"], method, path)
+        assert answer.status_code == 404, f"{method} {rule.rule}"
+
+
+def test_organizations_tokens_are_worth_nothing_on_the_platforms_host(
+    app: Flask, client: FlaskClient, world: World
+) -> None:
+    for rule, method, operation in operations(app, "platform"):
+        if operation.roles:
+            path = path_of(app, rule, world.shared)
+            answer = call(client, "admin.localhost", world.acme.tokens["admin"], method, path)
+            assert answer.status_code == 401, f"{method} {rule.rule}"
