@@ -2,51 +2,54 @@
 
 from __future__ import annotations
 
-import importlib
-
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from lms.checkout import views as checkout_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
+from lms.courses import (
+    content_views,
+    run_views,
+    version_views,
+)
+from lms.courses import media_views as media_file_views
+from lms.courses import views as course_views
+from lms.enrollments import views as enrollment_views
 from lms.http import auth, document, health, logs, problems, requests
 from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
+from lms.learning import views as learning_views
+from lms.media import views as media_views
+from lms.payments import views as payment_views
+from lms.payments.providers.registry import Providers
+from lms.platform import views as platform_views
 from lms.platform.accounts import load_platform_actor
+from lms.users import auth_views
+from lms.users import views as user_views
 from lms.users.actors import load_actor
 from tenants.resolver import HostResolver
 
-
-def _blueprints() -> list[ApiBlueprint]:
-    found = []
-    for name in (
-        "lms.users.auth_views",
-        "lms.users.views",
-        "lms.courses.views",
-        "lms.courses.version_views",
-        "lms.courses.content_views",
-        "lms.courses.media_views",
-        "lms.courses.run_views",
-        "lms.media.views",
-        "lms.enrollments.views",
-        "lms.payments.views",
-        "lms.checkout.views",
-        "lms.learning.views",
-        "lms.platform.views",
-    ):
-        try:
-            found.append(importlib.import_module(name).blp)
-        except ModuleNotFoundError as error:
-            if error.name != name:
-                raise
-    return found
-
-
-BLUEPRINTS = tuple(_blueprints())
+BLUEPRINTS: tuple[ApiBlueprint, ...] = (
+    auth_views.blp,
+    user_views.blp,
+    course_views.blp,
+    version_views.blp,
+    content_views.blp,
+    media_file_views.blp,
+    run_views.blp,
+    media_views.blp,
+    enrollment_views.blp,
+    payment_views.blp,
+    checkout_views.blp,
+    learning_views.blp,
+    platform_views.blp,
+)
+"""In the order in which the documents show them."""
 
 
 def create_app(settings: Settings) -> Flask:
@@ -99,4 +102,5 @@ def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) ->
     services.add(Settings, settings)
     services.add(Storage, storage)
     services.add(Doorbell, doorbell)
+    services.add(Providers, Providers.from_settings(settings))
     return services

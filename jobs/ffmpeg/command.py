@@ -25,8 +25,12 @@ SEGMENT_SECONDS = 6
 KEYFRAME_SECONDS = 2
 AUDIO_BITS_PER_SECOND = 128_000
 AUDIO_SAMPLE_RATE = 48_000
-PRESET = "veryfast"
-"""A third of the CPU of libx264's default (medium) for files about a tenth larger."""
+PRESET = "faster"
+"""Nearly libx264's default quality for three quarters of its CPU.
+
+Measured with libvmaf on the 720p rung of a 1080p60 film clip at CRF 23: veryfast 83.0 (470 kB,
+2.0 CPU s), faster 88.5 (579 kB, 3.2 s), fast 89.3 (600 kB, 4.2 s), medium 89.8 (594 kB, 4.3 s).
+"""
 
 _THREADS = min(os.cpu_count() or 1, 8)
 """Of each decoder, filter and encoder. Every thread takes address space, of which there is a limit;

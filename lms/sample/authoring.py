@@ -66,22 +66,28 @@ def _add_module(
 
 
 def _upload_video(walk: Walk, instructor: ApiClient, ids: dict[str, str]) -> dict[str, str]:
-    media_file = _upload(instructor, ids["video_lesson"], walk.video, "video/mp4")
+    media_file = _upload(walk, instructor, ids["video_lesson"], walk.video, "video/mp4")
     return {"video_file": media_file["id"], "video": media_file["video_id"]}
 
 
 def _upload_pdf(walk: Walk, instructor: ApiClient, ids: dict[str, str]) -> dict[str, str]:
     path = walk.folder / "handover-protocol.pdf"
     media.render_pdf(path)
-    media_file = _upload(instructor, ids["document_lesson"], path, "application/pdf")
+    media_file = _upload(walk, instructor, ids["document_lesson"], path, "application/pdf")
     return {"pdf_file": media_file["id"]}
 
 
-def _upload(instructor: ApiClient, lesson_id: str, path: Path, content_type: str) -> dict[str, Any]:
+def _upload(
+    walk: Walk, instructor: ApiClient, lesson_id: str, path: Path, content_type: str
+) -> dict[str, Any]:
+    unfinished = walk.journal.get(f"{lesson_id}/upload")
+    if unfinished is not None:
+        instructor.status_of("DELETE", f"/media-files/{unfinished}")
     begun = instructor.post(
         f"/lessons/{lesson_id}/media-files",
         {"file_name": path.name, "content_type": content_type, "size": path.stat().st_size},
     )
+    walk.journal.note(f"{lesson_id}/upload", begun["id"])
     with path.open("rb") as file:
         for part in begun["upload"]["parts"]:
             file.seek(part["offset"])

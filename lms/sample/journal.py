@@ -27,6 +27,15 @@ class Journal:
         """Tell whether this was done before."""
         return name in self._outcomes
 
+    def get(self, name: str) -> object | None:
+        """Return what was noted under this name, or None."""
+        return self._outcomes.get(name)
+
+    def note(self, name: str, outcome: object) -> None:
+        """Write an outcome down, over an earlier one."""
+        self._outcomes[name] = outcome
+        self._save()
+
     def once(self, name: str, make: Callable[[], T]) -> T:
         """Return the outcome of this name, making it if it was never made.
 
@@ -35,8 +44,7 @@ class Journal:
             make: returns something that JSON can hold.
         """
         if name not in self._outcomes:
-            self._outcomes[name] = make()
-            self._save()
+            self.note(name, make())
         return self._outcomes[name]  # pyright: ignore[reportReturnType] - written by the same maker
 
     def _save(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -33,7 +35,7 @@ def study(walk: Walk, course: dict[str, str]) -> dict[str, Any]:
     with walk.step("fetch the playlists and decode every rendition"):
         renditions = _watch(walk, student, course["video"])
     with walk.step("report progress until the course is completed"):
-        progress = _complete(student, bought["enrollment"], course["video_lesson"])
+        progress = _complete(student, bought["enrollment"], course["version"])
     return {
         "wallet": bought["wallet"],
         "renditions": renditions,
@@ -47,27 +49,27 @@ def study(walk: Walk, course: dict[str, str]) -> dict[str, Any]:
 
 
 def _buy(walk: Walk, student: ApiClient, course: dict[str, str]) -> dict[str, Any]:
-    currency = content.ACME.currency
-    top_up = student.post(
-        "/wallet/top-ups",
-        {
-            "amount": {"amount": content.TOP_UP_MINOR_UNITS, "currency": currency},
-            "token": "tok_success",
-        },
-        key=walk.key("top-up"),
-    )
-    before = student.get("/wallet")["balance"]
-    enrollment = student.post(
+    top_up = walk.once("top-up", lambda: _top_up(walk, student))
+    before = walk.once("balance before", lambda: student.get("/wallet")["balance"])
+    bought = student.post(
         f"/runs/{course['run']}/enrollments",
         {"payment": {"method": "wallet"}},
         key=walk.key("enroll"),
     )
     return {
-        "top_up": top_up["id"],
-        "enrollment": enrollment["id"],
-        "payment": enrollment["payment_id"],
+        "top_up": top_up,
+        "enrollment": bought["enrollment"]["id"],
+        "payment": bought["payment"]["id"],
         "wallet": {"before": before, "after": student.get("/wallet")["balance"]},
     }
+
+
+def _top_up(walk: Walk, student: ApiClient) -> str:
+    amount = {"amount": content.TOP_UP_MINOR_UNITS, "currency": content.ACME.currency}
+    answer = student.post(
+        "/wallet/top-ups", {"amount": amount, "token": "tok_success"}, key=walk.key("top-up")
+    )
+    return answer["id"]
 
 
 def _watch(walk: Walk, student: ApiClient, video_id: str) -> list[dict[str, Any]]:
@@ -99,7 +101,7 @@ def _download(walk: Walk, student: ApiClient, rendition: dict[str, Any]) -> int:
     return path.stat().st_size
 
 
-def _decode(path: Any, rendition: dict[str, Any]) -> None:
+def _decode(path: Path, rendition: dict[str, Any]) -> None:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -108,16 +110,20 @@ def _decode(path: Any, rendition: dict[str, Any]) -> None:
         raise UndecodableError(f"{rendition['label']} decodes to {shapes or 'nothing'}")
 
 
-def _complete(student: ApiClient, enrollment_id: str, video_lesson_id: str) -> dict[str, Any]:
-    progress = student.get(f"/enrollments/{enrollment_id}/progress")
-    for lesson in progress["lessons"]:
-        if lesson["completed_at"] is not None:
-            continue
-        report: dict[str, Any] = {"viewed": True}
-        if lesson["lesson_id"] == video_lesson_id:
-            end = int(lesson["duration_seconds"]) + 1
-            report = {"watched": [[0, end]], "position_seconds": lesson["duration_seconds"]}
-        elif lesson["rule"] == "marked_by_learner":
-            report = {"completed": True}
-        student.put(f"/enrollments/{enrollment_id}/lessons/{lesson['lesson_id']}/progress", report)
+def _complete(student: ApiClient, enrollment_id: str, version_id: str) -> dict[str, Any]:
+    outline = student.get(f"/course-versions/{version_id}/outline")
+    for module in outline["modules"]:
+        for lesson in module["lessons"]:
+            student.put(
+                f"/enrollments/{enrollment_id}/lessons/{lesson['id']}/progress", _report(lesson)
+            )
     return student.get(f"/enrollments/{enrollment_id}/progress")
+
+
+def _report(lesson: dict[str, Any]) -> dict[str, Any]:
+    """Return what a player or reader would report once the learner is through."""
+    rule = lesson["completion"]["rule"]
+    if rule == "watched":
+        seconds = lesson["media"][0]["duration_seconds"]
+        return {"watched": [[0, math.ceil(seconds)]], "position_seconds": seconds}
+    return {"completed": True} if rule == "marked_by_learner" else {"viewed": True}

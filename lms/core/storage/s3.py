@@ -59,8 +59,8 @@ class S3Storage:
         bucket: Name of an existing bucket.
         endpoint_url: Address of the store; None for Amazon.
         region: Region that requests are signed for.
-        access_key: Access key id.
-        secret_key: Secret access key.
+        access_key: Access key id; None lets boto3 find credentials itself (instance role, profile).
+        secret_key: Secret access key, with the access key id.
         path_style: Put the bucket's name into the path instead of the host name.
         public_endpoint_url: Address under which clients reach the store, if it is another one.
     """
@@ -71,8 +71,8 @@ class S3Storage:
         bucket: str,
         endpoint_url: str | None,
         region: str,
-        access_key: str,
-        secret_key: str,
+        access_key: str | None = None,
+        secret_key: str | None = None,
         path_style: bool,
         public_endpoint_url: str | None = None,
     ) -> None:

@@ -1,0 +1,173 @@
+"""Turn an uploaded video into renditions, and publish them exactly once.
+
+Short transactions at both ends, none between: download, encode and upload hold no connection. Each
+claim writes below a folder of its own, so a loser's files never mix with the winner's; they are
+left for a later collector.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from sqlalchemy.orm import Session
+
+from jobs import claims
+from jobs.claims import Claim
+from jobs.context import JobContext, Lease
+from jobs.ffmpeg.errors import PermanentMediaError
+from jobs.ffmpeg.transcode import Encoded, transcode
+from lms.media import transcoding
+from lms.media.transcoding import FinishedRendition, FinishedVideo
+from tenants.session import organization_of
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 1.0
+"""How soon an encode notices that its worker must stop."""
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+FAILED_FOR_GOOD = "The video could not be converted. Please try again later."
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the job works on: `key` of the original, `prefix` of the asset, the ladder in pixels."""
+
+    job_id: UUID
+    key: str
+    prefix: str
+    short_sides: tuple[int, ...]
+
+
+def transcode_video(context: JobContext, claim: Claim) -> None:
+    """Handle TRANSCODE_VIDEO; the subject is a transcoding job. A repeat finds it done.
+
+    Raises:
+        LostLeaseError: another worker has it by now; nothing was published.
+        HandBackError: this worker must stop.
+        TransientMediaError, StorageError: worth another attempt.
+    """
+    source = _start(context, claim)
+    if source is None:
+        return
+    lease = Lease(context, claim)
+    with _scratch(context) as scratch:
+        original = scratch / "original"
+        with lease.kept():
+            context.storage.download(source.key, original)
+        try:
+            encoded = _encode(source, lease, original, scratch)
+        except PermanentMediaError as error:
+            log.info("video_refused", code=error.code, detail=error.detail[-2000:])
+            code, message = error.code, error.message
+            context.patiently(lambda: _refuse(context, claim, code, message))
+            return
+        with lease.kept():
+            finished = _store(context, claim, source, encoded)
+    context.patiently(lambda: _publish(context, claim, finished))
+
+
+def gave_up(session: Session, claim: Claim, _error: str) -> None:
+    """Tell the domain that the last attempt failed."""
+    transcoding.fail(session, claim.subject_id, "internal", FAILED_FOR_GOOD)
+
+
+def _start(context: JobContext, claim: Claim) -> _Source | None:
+    """Mark the job running; None when it has ended or was deleted."""
+    with context.holding(claim) as session:
+        original = transcoding.start(session, claim.subject_id, fence=claim.fence)
+        if original is None:
+            claims.finish(session, claim)
+            return None
+        return _Source(
+            job_id=claim.subject_id,
+            key=original,
+            prefix=original.rpartition("/")[0],
+            short_sides=transcoding.ladder_of(organization_of(session).settings),
+        )
+
+
+@contextmanager
+def _scratch(context: JobContext) -> Iterator[Path]:
+    """Yield an empty directory of our own and remove it afterwards."""
+    base = context.settings.scratch_path
+    if base is not None:
+        base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="transcode-", dir=base))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _encode(source: _Source, lease: Lease, original: Path, scratch: Path) -> Encoded:
+    workdir = scratch / "out"
+    workdir.mkdir()
+
+    def on_progress(fraction: float) -> None:
+        percent = int(100 * fraction)
+        lease.tick(lambda session: transcoding.advance(session, source.job_id, percent))
+
+    return transcode(
+        original,
+        workdir,
+        short_sides=source.short_sides,
+        on_progress=on_progress,
+        tick_seconds=TICK_SECONDS,
+    )
+
+
+def _store(context: JobContext, claim: Claim, source: _Source, encoded: Encoded) -> FinishedVideo:
+    """Upload everything below this claim's own folder; media before what refers to them."""
+    folder = f"{source.prefix}/renditions/attempt-{claim.fence}"
+    storage = context.storage
+    renditions = []
+    for encoded_rendition in encoded.renditions:
+        media_key = f"{folder}/{encoded_rendition.media.name}"
+        playlist_key = f"{folder}/{encoded_rendition.playlist.name}"
+        storage.upload_file(encoded_rendition.media, media_key, content_type="video/mp4")
+        storage.upload_file(encoded_rendition.playlist, playlist_key, content_type=PLAYLIST_TYPE)
+        renditions.append(
+            FinishedRendition(
+                label=encoded_rendition.label,
+                width=encoded_rendition.width,
+                height=encoded_rendition.height,
+                bytes=encoded_rendition.bytes,
+                bandwidth=encoded_rendition.bandwidth,
+                average_bandwidth=encoded_rendition.average_bandwidth,
+                codecs=encoded_rendition.codecs,
+                frame_rate=encoded_rendition.frame_rate,
+                media_key=media_key,
+                playlist_key=playlist_key,
+            )
+        )
+    poster_key = f"{folder}/poster.jpg"
+    storage.upload_file(encoded.poster, poster_key, content_type="image/jpeg")
+    return FinishedVideo(
+        duration_seconds=encoded.duration_seconds,
+        width=encoded.width,
+        height=encoded.height,
+        poster_key=poster_key,
+        cpu_seconds=encoded.cpu_seconds,
+        renditions=tuple(renditions),
+    )
+
+
+def _publish(context: JobContext, claim: Claim, finished: FinishedVideo) -> None:
+    with context.holding(claim) as session:
+        transcoding.succeed(session, claim.subject_id, finished)
+        claims.finish(session, claim)
+
+
+def _refuse(context: JobContext, claim: Claim, code: str, message: str) -> None:
+    """End it: the file is at fault, which is an outcome and no failure of the queue."""
+    with context.holding(claim) as session:
+        transcoding.fail(session, claim.subject_id, code, message)
+        claims.finish(session, claim)

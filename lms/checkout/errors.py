@@ -1,0 +1,45 @@
+"""Refusals of the checkout."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lms.core.errors import ConflictError, DomainError, Kind, RecordedRefusalError
+
+
+class EnrollmentClosedError(ConflictError):
+    """The run takes nobody now; `opens_at` and `closes_at` say when it does."""
+
+    code = "enrollment_closed"
+
+
+class AlreadyEnrolledError(ConflictError):
+    """The learner has a live enrollment in this run; `enrollment_id` names it."""
+
+    code = "already_enrolled"
+
+
+class PaymentMethodError(ConflictError):
+    """The run's price is not paid this way; `expected` lists how it is."""
+
+    code = "payment_method_not_possible"
+
+
+class RunChangedError(ConflictError):
+    """The run changed while the request was decided."""
+
+    code = "run_changed"
+
+
+class RefundRefusedError(RecordedRefusalError):
+    """The provider definitely gave nothing back; the payment stands as before."""
+
+    kind: ClassVar[Kind] = "conflict"
+    code: ClassVar[str] = "refund_refused"
+
+
+class ProviderAwayError(DomainError):
+    """The provider cannot be asked right now; it will report again."""
+
+    kind = "unavailable"
+    code = "provider_unavailable"

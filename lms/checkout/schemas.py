@@ -1,0 +1,69 @@
+"""Enrolling, withdrawing and refunding as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import validate
+
+from lms.enrollments.schemas import EnrollmentOut
+from lms.http.schemas import Schema, Text
+from lms.payments.schemas import MAX_TOKEN, PaymentOut, RefundOut
+
+METHODS = ("free", "wallet", "provider")
+
+
+class PaymentMethodIn(Schema):
+    """How an enrollment is paid."""
+
+    method = ma.fields.String(
+        required=True,
+        validate=validate.OneOf(METHODS),
+        metadata={"description": "`free` when the price is 0.", "example": "wallet"},
+    )
+    token = Text(
+        max_length=MAX_TOKEN,
+        metadata={
+            "description": "For `provider`: the means of payment, as its own script named it.",
+            "example": "tok_success",
+        },
+    )
+
+    @ma.validates_schema
+    def _token_for_providers(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        if data["method"] == "provider" and "token" not in data:
+            raise ma.ValidationError("Needed to pay by the provider.", "token")
+        if data["method"] != "provider" and "token" in data:
+            raise ma.ValidationError("Only for payments by the provider.", "token")
+
+
+class EnrollmentIn(Schema):
+    """How to enroll in a run."""
+
+    payment = ma.fields.Nested(PaymentMethodIn, required=True)
+
+
+class PurchaseOut(Schema):
+    """A place in a run and the payment for it."""
+
+    enrollment = ma.fields.Nested(EnrollmentOut, required=True)
+    payment = ma.fields.Nested(PaymentOut, required=True)
+
+
+class RefundIn(Schema):
+    """Why the whole payment is given back."""
+
+    reason = Text(
+        max_length=500,
+        load_default="",
+        min_length=0,
+        metadata={"description": "For the records; no personal data.", "example": "Course moved"},
+    )
+
+
+class WithdrawalOut(Schema):
+    """An enrollment that ended, and what is given back: null when nothing is."""
+
+    enrollment = ma.fields.Nested(EnrollmentOut, required=True)
+    refund = ma.fields.Nested(RefundOut, required=True, allow_none=True)

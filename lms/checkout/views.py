@@ -1,0 +1,212 @@
+"""Routes where money and enrollments meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from sqlalchemy.orm import Session
+
+from lms.checkout import settlement, webhooks
+from lms.checkout.errors import ProviderAwayError, RefundRefusedError
+from lms.checkout.operations import start_purchase
+from lms.checkout.purchase import Order, Purchase, find_purchase
+from lms.checkout.refunds import refund_payment
+from lms.checkout.schemas import EnrollmentIn, PurchaseOut, RefundIn, WithdrawalOut
+from lms.checkout.withdrawals import Withdrawal, find_withdrawal, withdraw
+from lms.config import Settings
+from lms.core import clock
+from lms.core.errors import NotFoundError
+from lms.core.queue import Doorbell
+from lms.http.blueprint import ADMINS, PUBLIC, TenantBlueprint
+from lms.http.call import Call
+from lms.payments.attempts import Answer, Attempt, ask, look
+from lms.payments.errors import InvalidWebhookError, PaymentDeclinedError
+from lms.payments.models import Refund
+from lms.payments.presenting import accepted, claimed_subject, provider_of
+from lms.payments.providers.base import InvalidWebhook, ProviderRejected, ProviderUnavailable
+from lms.payments.providers.sandbox import SIGNATURE_HEADER
+from lms.payments.schemas import RefundOut
+from tenants.session import STILL_SETTLING
+
+blp = TenantBlueprint(
+    "Checkout",
+    __name__,
+    description="Enrolling and paying in one step, withdrawing, refunds, and providers' webhooks.",
+)
+
+
+@blp.operation(
+    "POST",
+    "/runs/<uuid:run_id>/enrollments",
+    id="enrollInRun",
+    body=EnrollmentIn,
+    returns=PurchaseOut,
+    status=201,
+    transaction="steps",
+    idempotent=True,
+    refusals=(402, 409),
+)
+def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | Response:
+    """Enroll yourself in a run and pay for it.
+
+    201 when the enrollment is active. 202 when the provider has not decided yet: the seat is held
+    until `hold_until`; poll `GET /enrollments/{id}`. 402: `insufficient_funds` (with `balance` and
+    `missing`) or `payment_declined` (with `decline_code`). 409: `run_full`, `enrollment_closed`
+    (with `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what
+    is expected), `currency_mismatch`, `provider_not_configured`.
+    """
+    method, token = body["payment"]["method"], body["payment"].get("token")
+    provider = provider_of(call) if method == "provider" else None
+    doorbell = call.use(Doorbell)
+    with call.transaction() as session:
+        order = Order(
+            payment_id=claimed_subject(call, session),
+            run_id=run_id,
+            method=method,
+            provider=None if provider is None else provider.name,
+            hold_seconds=call.use(Settings).seat_hold_seconds,
+        )
+        purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
+    if provider is not None and attempt is not None:
+        answer = ask(provider, attempt)
+        if answer.status in ("failed", "canceled"):
+            raise PaymentDeclinedError.because(answer.code, _applying(doorbell, attempt, answer))
+        with call.transaction() as session:
+            _apply(session, doorbell, attempt, answer)
+            purchase = find_purchase(session, order.payment_id) or purchase
+    if purchase.payment.state in ("failed", "canceled"):
+        raise PaymentDeclinedError.because(purchase.payment.failure_code, lambda _session: None)
+    if purchase.enrollment.state == "active":
+        return purchase
+    return accepted(PurchaseOut, purchase)
+
+
+@blp.operation(
+    "POST",
+    "/enrollments/<uuid:enrollment_id>/withdraw",
+    id="withdrawEnrollment",
+    returns=WithdrawalOut,
+    transaction="steps",
+    idempotent=True,
+    refusals=(409,),
+)
+def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
+    """Leave a run; your money goes back as the run's refund policy says.
+
+    Yours, or any for admins. What was paid goes back to where it came from, in the part that the
+    policy gives at this moment; without a policy all of it before the run starts and nothing after.
+    A refund through the provider may still be `created` or `pending` in the answer. 409
+    `transition_not_allowed` when the enrollment has ended or is completed.
+    """
+    doorbell = call.use(Doorbell)
+    with call.transaction() as session:
+        subject_id = claimed_subject(call, session)
+        withdrawal = withdraw(session, doorbell, call.actor, enrollment_id, subject_id=subject_id)
+        work = settlement.open_work(session, subject_id)
+    if work is None:
+        return withdrawal
+    answer = ask(provider_of(call), work[0])
+    with call.transaction() as session:
+        _apply(session, doorbell, work[0], answer)
+        return find_withdrawal(session, enrollment_id, subject_id)
+
+
+@blp.operation(
+    "POST",
+    "/payments/<uuid:payment_id>/refunds",
+    id="refundPayment",
+    body=RefundIn,
+    returns=RefundOut,
+    status=201,
+    roles=ADMINS,
+    transaction="steps",
+    idempotent=True,
+    refusals=(409,),
+)
+def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> Refund | Response:
+    """Give a whole payment back to the wallet or the provider that it came from.
+
+    For admins. An active or suspended enrollment is withdrawn; a completed one stays. 201 when the
+    money is back, 202 when the provider has not confirmed it yet: see
+    `GET /payments/{id}/refunds`. 409 `not_refundable` when nothing
+    was paid or something was given back before, `refund_refused` when the provider says no.
+    """
+    doorbell = call.use(Doorbell)
+    with call.transaction() as session:
+        refund = refund_payment(
+            session,
+            doorbell,
+            call.actor,
+            payment_id,
+            refund_id=claimed_subject(call, session),
+            reason=body["reason"],
+        )
+        work = settlement.open_work(session, refund.id)
+    if work is not None:
+        answer = ask(provider_of(call), work[0])
+        if answer.status == "failed":
+            raise _refund_refused(answer.code, _applying(doorbell, work[0], answer))
+        with call.transaction() as session:
+            _apply(session, doorbell, work[0], answer)
+            refund = session.get_one(Refund, refund.id)
+    if refund.state == "failed":
+        raise _refund_refused(refund.failure_code, lambda _session: None)
+    return refund if refund.state == "succeeded" else accepted(RefundOut, refund)
+
+
+@blp.operation(
+    "POST",
+    "/webhooks/<string:provider_name>",
+    id="receiveWebhook",
+    status=204,
+    roles=PUBLIC,
+    transaction="steps",
+    states=STILL_SETTLING,
+    refusals=(400,),
+)
+def receive_webhook(call: Call, provider_name: str) -> None:
+    """Take a payment provider's event.
+
+    For providers. The signature is checked on the raw body (400 `invalid_webhook`). The event only
+    says that it is time to look: the payment is fetched and applied as it stands now, so repeated
+    and late events do no harm. 204 once it is stored; 503 asks the provider to send it again.
+    """
+    provider, doorbell = provider_of(call), call.use(Doorbell)
+    if provider_name != provider.name:
+        raise NotFoundError("There is no such provider.")
+    signature = call.request.headers.get(SIGNATURE_HEADER, "")
+    try:
+        event = provider.parse_webhook(call.request.get_data(), signature, now=clock.now())
+    except InvalidWebhook as error:
+        raise InvalidWebhookError(f"This is not an event of the provider: {error}.") from error
+    with call.transaction() as session:
+        if webhooks.is_applied(session, provider.name, event):
+            return
+        subject = settlement.find_subject(session, provider.name, event.payment_id)
+        if subject is None:
+            webhooks.store(session, provider.name, event, applied=False)
+            return
+    try:
+        answer = look(provider, event.payment_id)
+    except (ProviderUnavailable, ProviderRejected) as error:
+        raise ProviderAwayError("The payment cannot be fetched now; send it again.") from error
+    with call.transaction() as session:
+        webhooks.store(session, provider.name, event, applied=True)
+        settlement.apply(session, doorbell, *subject, answer)
+
+
+def _applying(doorbell: Doorbell, attempt: Attempt, answer: Answer) -> Callable[[Session], None]:
+    return lambda session: _apply(session, doorbell, attempt, answer)
+
+
+def _refund_refused(code: str | None, record: Callable[[Session], None]) -> RefundRefusedError:
+    return RefundRefusedError(
+        "The provider refused to give this payment back.", record=record, failure_code=code
+    )
+
+
+def _apply(session: Session, doorbell: Doorbell, attempt: Attempt, answer: Answer) -> None:
+    settlement.apply(session, doorbell, attempt.operation, attempt.subject_id, answer)

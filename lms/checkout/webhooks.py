@@ -1,0 +1,52 @@
+"""Providers' events: stored once, in the transaction of their effect."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from lms.payments.models import WebhookEvent
+from lms.payments.providers.base import ProviderEvent
+
+STORE = text("""
+    INSERT INTO webhook_events
+           (provider, account, event_id, type, provider_payment_id, applied_at)
+    VALUES (:provider, :account, :event_id, :type, :provider_payment_id,
+            CASE WHEN CAST(:applied AS boolean) THEN now() END)
+    ON CONFLICT (provider, account, event_id) DO UPDATE SET applied_at = excluded.applied_at
+     WHERE webhook_events.applied_at IS NULL AND excluded.applied_at IS NOT NULL
+""")
+
+
+def is_applied(session: Session, provider: str, event: ProviderEvent) -> bool:
+    """Tell whether an event has had its effect already."""
+    applied_at = session.scalar(
+        select(WebhookEvent.applied_at).where(
+            WebhookEvent.provider == provider,
+            WebhookEvent.account == event.account,
+            WebhookEvent.event_id == event.id,
+        )
+    )
+    return applied_at is not None
+
+
+def store(session: Session, provider: str, event: ProviderEvent, *, applied: bool) -> None:
+    """Keep an event; a repeated delivery changes nothing.
+
+    Args:
+        session: the organization's session, the same in which its effect is applied.
+        provider: the provider's name.
+        event: as the provider signed it.
+        applied: False for an event about a payment that we do not know yet.
+    """
+    session.execute(
+        STORE,
+        {
+            "provider": provider,
+            "account": event.account,
+            "event_id": event.id,
+            "type": event.type,
+            "provider_payment_id": event.payment_id,
+            "applied": applied,
+        },
+    )

@@ -1,0 +1,114 @@
+"""Leaving a run: the seat is given back, and the money as the refund policy says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from lms.checkout.policy import refund_percent
+from lms.checkout.refunds import NOT_LIVE, begin_refund
+from lms.core import clock
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.core.queue import Doorbell
+from lms.courses.models import CourseRun
+from lms.enrollments.models import Enrollment, EnrollmentChange
+from lms.enrollments.transitions import Change, move, refuse
+from lms.payments.models import Payment, Refund
+from lms.payments.operations import ASK_AGAIN_AFTER
+
+CANCEL_UNPAID = text("""
+    UPDATE payments SET live = false, version = version + 1
+     WHERE id = :id AND live AND state IN ('created', 'pending')
+    RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """An enrollment that ended, and the money that goes back, if any."""
+
+    enrollment: Enrollment
+    refund: Refund | None
+
+
+def withdraw(
+    session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, *, subject_id: UUID
+) -> Withdrawal:
+    """End an enrollment; a paid one is refunded as its policy says at this moment.
+
+    A pending one is cancelled; should its payment arrive yet, it is given back in full.
+
+    Args:
+        session: the organization's session.
+        doorbell: of the queue that looks after what a request leaves unfinished.
+        actor: the learner, or an admin.
+        enrollment_id: which.
+        subject_id: the same for every request with one Idempotency-Key; becomes the id of the
+            change and of the refund.
+
+    Raises:
+        NotFoundError: there is none that the actor may withdraw.
+        TransitionNotAllowedError: it has ended, or is completed.
+    """
+    if session.get(EnrollmentChange, subject_id) is None:
+        _withdraw(session, doorbell, actor, enrollment_id, subject_id)
+    return find_withdrawal(session, enrollment_id, subject_id)
+
+
+def find_withdrawal(session: Session, enrollment_id: UUID, subject_id: UUID) -> Withdrawal:
+    """Return how a withdrawal stands now."""
+    session.expire_all()
+    return Withdrawal(session.get_one(Enrollment, enrollment_id), session.get(Refund, subject_id))
+
+
+def _withdraw(
+    session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, subject_id: UUID
+) -> None:
+    enrollment, payment, starts_at, now = _find(session, actor, enrollment_id)
+    change = Change("withdrawn", actor.user_id, subject_id)
+    if enrollment.state == "pending":
+        if session.execute(CANCEL_UNPAID, {"id": payment.id}).one_or_none() is None:
+            refuse(session, enrollment_id, "cancelled")
+        move(session, enrollment_id, "cancelled", change)
+        return
+    if enrollment.state not in ("active", "suspended"):
+        refuse(session, enrollment_id, "withdrawn")
+    percent = refund_percent(payment.refund_policy, now=now, starts_at=starts_at)
+    amount = payment.amount * percent // 100
+    if amount > 0 and payment.refunded_amount == 0:
+        begin_refund(
+            session,
+            doorbell,
+            payment,
+            amount=amount,
+            refund_id=subject_id,
+            reason=f"withdrawn, {percent} %",
+            actor_id=actor.user_id,
+            ends=True,
+            due_at=clock.now() + ASK_AGAIN_AFTER,
+        )
+    else:
+        session.execute(NOT_LIVE, {"id": payment.id})
+    move(session, enrollment_id, "withdrawn", change)
+
+
+def _find(
+    session: Session, actor: Actor, enrollment_id: UUID
+) -> tuple[Enrollment, Payment, datetime, datetime]:
+    query = (
+        select(Enrollment, Payment, CourseRun.starts_at, func.now())
+        .join(Payment, Payment.id == Enrollment.payment_id)
+        .join(CourseRun, CourseRun.id == Enrollment.run_id)
+        .where(Enrollment.id == enrollment_id)
+    )
+    if not actor.is_admin:
+        query = query.where(Enrollment.user_id == actor.user_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such enrollment.")
+    return row[0], row[1], row[2], row[3]

@@ -1,0 +1,88 @@
+"""`lms organizations`: what the platform's API does, for those who sit at the machine."""
+
+from __future__ import annotations
+
+import click
+
+from lms.cli.group import address, main, platform_session
+from lms.core.ids import new_id
+from lms.core.pagination import MAX_LIMIT
+from lms.platform import operations, queries
+from lms.platform.provisioning import FirstAdmin, Owner, create_organization
+from lms.users.emails import normalize_email
+from tenants.models import ORGANIZATION_STATES
+from tenants.provisioning import NewOrganization
+
+
+@main.group()
+def organizations() -> None:
+    """Create, list, suspend and resume organizations."""
+
+
+@organizations.command("list")
+@click.option("--state", type=click.Choice(ORGANIZATION_STATES), help="Only in this state.")
+def list_(state: str | None) -> None:
+    """List organizations, oldest first."""
+    rows = [("SLUG", "STATE", "REVISION", "CURRENCY", "CREATED", "ID", "NAME")]
+    cursor = None
+    with platform_session() as session:
+        while True:
+            page = queries.list_organizations(session, state=state, limit=MAX_LIMIT, cursor=cursor)
+            for one in page.items:
+                created = f"{one.created_at:%Y-%m-%d}"
+                about = (one.slug, one.state, one.revision, one.currency, created)
+                rows.append((*about, str(one.id), one.name))
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    # One organization a line, whatever the width, so that other programs can read it.
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+@organizations.command()
+@click.argument("slug")
+@click.option("--name", required=True, help="As people write it.")
+@click.option("--admin-email", required=True, help="Address of the first admin.")
+@click.option("--admin-name", required=True, help="Name of the first admin.")
+@click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code.")
+@click.option("--time-zone", default="UTC", show_default=True, help="IANA name.")
+@click.option("--locale", default="en", show_default=True, help="BCP 47 tag.")
+def create(slug: str, *, admin_email: str, admin_name: str, **about: str) -> None:
+    """Create an organization on the host SLUG below the base domain.
+
+    It is ready when this returns. Prints the token with which the first admin joins; it is stored
+    nowhere, so it cannot be shown again.
+    """
+    invitation = create_organization(
+        Owner(address("DATABASE_ADMIN_URL"), address("DATABASE_URL")),
+        NewOrganization(new_id(), slug, **about),
+        FirstAdmin(normalize_email(admin_email), admin_name),
+        actor_id=None,
+    )
+    click.echo(f"Created {slug}. Its first admin joins with POST /api/v1/auth/invitations/accept:")
+    click.echo(f"  token    {invitation.token}")
+    click.echo(f"  expires  {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+@organizations.command(short_help="Suspend an organization.")
+@click.argument("slug")
+@click.option("--reason", required=True, help="Kept with the organization.")
+def suspend(slug: str, reason: str) -> None:
+    """Suspend an organization: its host answers 404 at once, its data stays."""
+    with platform_session() as session:
+        found = queries.find_organization(session, slug)
+        operations.suspend_organization(session, None, found.id, reason=reason)
+    click.echo(f"{slug} is suspended. `lms organizations resume {slug}` takes it back.")
+
+
+@organizations.command()
+@click.argument("slug")
+def resume(slug: str) -> None:
+    """Take a suspension back."""
+    with platform_session() as session:
+        found = queries.find_organization(session, slug)
+        operations.resume_organization(session, None, found.id)
+    click.echo(f"{slug} is active.")

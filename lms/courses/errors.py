@@ -1,0 +1,65 @@
+"""What the rules of courses, content and runs refuse."""
+
+from __future__ import annotations
+
+from lms.core.errors import ConflictError, InvalidInputError
+
+
+class CourseInUseError(ConflictError):
+    """Runs or published versions still hold the course."""
+
+    code = "course_in_use"
+
+
+class DraftExistsError(ConflictError):
+    """The course has a draft already; it has at most one."""
+
+    code = "draft_exists"
+
+
+class VersionPublishedError(ConflictError):
+    """The version is published or archived, so its content is frozen."""
+
+    code = "version_published"
+
+
+class VersionNotPublishedError(ConflictError):
+    """Only a published version can be used for this."""
+
+    code = "version_not_published"
+
+
+class VersionNotReadyError(ConflictError):
+    """The preflight found something; `problems` lists everything at once."""
+
+    code = "version_not_ready"
+
+
+class VersionFullError(ConflictError):
+    """The version has as many modules or lessons as one version may have."""
+
+    code = "version_full"
+
+
+class OrderMismatchError(InvalidInputError):
+    """The order does not name exactly the version's modules and lessons."""
+
+    code = "order_mismatch"
+
+
+class CapacityBelowTakenError(ConflictError):
+    """More seats are taken than the new capacity allows."""
+
+    code = "capacity_below_taken"
+
+
+class RunHasLearnersError(ConflictError):
+    """Someone holds a seat, so this part of the run can no longer change."""
+
+    code = "run_has_learners"
+
+
+class RunStateNotAllowedError(ConflictError):
+    """A run does not go from its state to the one asked for."""
+
+    code = "run_state_not_allowed"

@@ -1,0 +1,163 @@
+"""Scheduling runs of published versions, and what of them may still change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from lms.core import audit
+from lms.core.actor import Actor
+from lms.core.ids import new_id
+from lms.core.money import Money
+from lms.core.versions import check_version
+from lms.courses import policy, queries, run_queries
+from lms.courses.errors import (
+    CapacityBelowTakenError,
+    RunHasLearnersError,
+    VersionNotPublishedError,
+)
+from lms.courses.models import CourseRun, CourseVersion, RunSeats
+from lms.courses.operations.changes import apply_changes
+from lms.courses.run_queries import RunView
+from tenants.session import organization_of
+
+DATES = ("starts_at", "ends_at", "enrollment_opens_at", "enrollment_closes_at")
+
+
+def create_run(
+    session: Session, actor: Actor, course_id: UUID, values: Mapping[str, Any]
+) -> RunView:
+    """Schedule a run, or prepare it as a draft, with its counter of seats.
+
+    Args:
+        session: the organization's session.
+        actor: who teaches the course, or an admin.
+        course_id: of what.
+        values: the run's members; `price` is a `Money`, dates are UTC.
+
+    Raises:
+        NotFoundError: the actor teaches no such course.
+        InvalidInputError: dates out of order, or a price in another currency.
+        VersionNotPublishedError: the version is not a published one of this course.
+    """
+    queries.taught_course(session, actor, course_id, hold=True)
+    policy.check_run_dates({name: values[name] for name in DATES})
+    columns = _columns(session, values)
+    _refuse_unpublished(session, course_id, values["version_id"])
+    run = CourseRun(id=new_id(), course_id=course_id, **columns)
+    session.add(run)
+    session.flush()
+    session.add(RunSeats(run_id=run.id, capacity=run.capacity))
+    audit.record(
+        session,
+        "course_run.create",
+        ("course_run", run.id),
+        actor_id=actor.user_id,
+        after={"title": run.title, "version_id": str(run.version_id), "state": run.state},
+    )
+    session.flush()
+    return run_queries.run_of(session, actor, run.id)
+
+
+def update_run(
+    session: Session,
+    actor: Actor,
+    run_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    expected: int | None,
+) -> RunView:
+    """Change a run. While someone holds a seat its version stays.
+
+    Args:
+        session: the organization's session.
+        actor: who teaches the course, or an admin.
+        run_id: which.
+        changes: the members to change.
+        expected: version the client read, or None.
+
+    Raises:
+        NotFoundError: the actor teaches no course with this run.
+        StaleVersionError: it changed since.
+        InvalidInputError: dates out of order, or a price in another currency.
+        RunStateNotAllowedError: the state cannot become the one asked for.
+        VersionNotPublishedError: the new version is not a published one of the course.
+        RunHasLearnersError: someone holds a seat, so the version stays.
+        CapacityBelowTakenError: more seats are taken.
+    """
+    run = run_queries.taught_run(session, actor, run_id)
+    check_version(run, expected)
+    columns = _columns(session, changes)
+    policy.check_run_dates({name: columns.get(name, getattr(run, name)) for name in DATES})
+    policy.check_run_transition(run.state, columns.get("state", run.state))
+    if columns.get("version_id", run.version_id) != run.version_id:
+        _refuse_unpublished(session, run.course_id, columns["version_id"])
+        _refuse_learners(session, run_id)
+    if columns.get("capacity", run.capacity) != run.capacity:
+        _set_capacity(session, run_id, columns["capacity"])
+    before, after = apply_changes(run, columns)
+    if after:
+        session.flush()
+        audit.record(
+            session,
+            "course_run.update",
+            ("course_run", run.id),
+            actor_id=actor.user_id,
+            before=before,
+            after=after,
+        )
+    return run_queries.run_of(session, actor, run_id)
+
+
+def _columns(session: Session, values: Mapping[str, Any]) -> dict[str, Any]:
+    columns = dict(values)
+    price: Money | None = columns.pop("price", None)
+    if price is not None:
+        policy.check_price(price, organization_of(session).currency)
+        columns["price_amount"], columns["currency"] = price.amount, price.currency
+    if "refund_policy" in columns:
+        columns["refund_policy"] = [
+            {**step, "until": step["until"].isoformat()} for step in columns["refund_policy"]
+        ]
+    return columns
+
+
+def _refuse_unpublished(session: Session, course_id: UUID, version_id: UUID) -> None:
+    state = session.scalar(
+        select(CourseVersion.state).where(
+            CourseVersion.id == version_id, CourseVersion.course_id == course_id
+        )
+    )
+    if state != "published":
+        raise VersionNotPublishedError(
+            "A run delivers a published version of its course; publish one first.",
+            version_id=str(version_id),
+            state=state,
+        )
+
+
+def _refuse_learners(session: Session, run_id: UUID) -> None:
+    # Locks the counter, so that nobody takes a seat between this look and the commit.
+    taken = session.scalar(
+        select(RunSeats.taken).where(RunSeats.run_id == run_id).with_for_update()
+    )
+    if taken:
+        raise RunHasLearnersError(
+            f"{taken} learners hold seats of this run, so its version stays.", taken=taken
+        )
+
+
+def _set_capacity(session: Session, run_id: UUID, capacity: int | None) -> None:
+    statement = update(RunSeats).where(RunSeats.run_id == run_id).values(capacity=capacity)
+    if capacity is not None:
+        statement = statement.where(RunSeats.taken <= capacity)
+    changed = session.scalar(statement.returning(RunSeats.run_id))
+    if changed is None:
+        taken = session.scalar(select(RunSeats.taken).where(RunSeats.run_id == run_id))
+        raise CapacityBelowTakenError(
+            f"{taken} seats are taken; the capacity cannot be less.", taken=taken
+        )

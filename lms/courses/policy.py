@@ -1,0 +1,133 @@
+"""Who may do what with courses, and the rules that need no database: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from lms.core.actor import Actor
+from lms.core.errors import ForbiddenError, InvalidInputError
+from lms.core.money import Money
+from lms.courses.errors import RunStateNotAllowedError
+
+MAX_MODULES = 200
+"""Most modules of one version; keeps the outline, which is one document, bounded."""
+
+MAX_LESSONS = 1000
+"""Most lessons of one version."""
+
+DEFAULT_COMPLETION: dict[str, dict[str, Any]] = {
+    "text": {"rule": "viewed"},
+    "video": {"rule": "watched", "percent": 90},
+    "document": {"rule": "viewed"},
+    "audio": {"rule": "viewed"},
+    "link": {"rule": "viewed"},
+    "live_session": {"rule": "marked_by_staff"},
+}
+"""How a lesson is completed when nobody says otherwise, by its kind."""
+
+RUN_TRANSITIONS: dict[str, tuple[str, ...]] = {
+    "draft": ("scheduled",),
+    "scheduled": ("archived",),
+    "archived": (),
+    "cancelled": (),
+}
+"""Where a run's state may go by an edit; cancelling is an operation of its own."""
+
+
+def choose_instructor(actor: Actor, named: UUID | None) -> UUID:
+    """Return whose course it becomes: the actor's, or whom an admin names.
+
+    Raises:
+        ForbiddenError: an instructor names someone else.
+    """
+    if named is None or named == actor.user_id:
+        return actor.user_id
+    if not actor.is_admin:
+        raise ForbiddenError("Only an admin creates courses for somebody else.", required="admin")
+    return named
+
+
+def completion_for(kind: str, given: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a lesson's completion rule, the kind's default when none is given.
+
+    Args:
+        kind: one of `LESSON_KINDS`.
+        given: `{"rule": ..., "percent" | "seconds": ...}`, already of a valid form.
+
+    Raises:
+        InvalidInputError: the rule makes no sense for this kind of lesson.
+    """
+    if given is None:
+        return DEFAULT_COMPLETION[kind]
+    if given["rule"] == "watched" and kind != "video":
+        message = "Only video lessons are completed by watching."
+        raise InvalidInputError(
+            message, errors=[{"pointer": "/completion/rule", "message": message}]
+        )
+    return given
+
+
+def check_run_dates(dates: Mapping[str, datetime]) -> None:
+    """Refuse dates in an impossible order, each with its pointer.
+
+    Args:
+        dates: `starts_at`, `ends_at`, `enrollment_opens_at`, `enrollment_closes_at`, in UTC.
+
+    Raises:
+        InvalidInputError: with every violation.
+    """
+    rules = (
+        ("starts_at", "ends_at", "The run must end after it starts."),
+        (
+            "enrollment_opens_at",
+            "enrollment_closes_at",
+            "Enrollment must close after it opens.",
+        ),
+    )
+    errors = [
+        {"pointer": f"/{later}", "message": message}
+        for earlier, later, message in rules
+        if dates[earlier] >= dates[later]
+    ]
+    if dates["enrollment_closes_at"] > dates["ends_at"]:
+        errors.append(
+            {
+                "pointer": "/enrollment_closes_at",
+                "message": "Enrollment must close before the run ends, or with it.",
+            }
+        )
+    if errors:
+        raise InvalidInputError("The dates are not in a possible order; see errors.", errors=errors)
+
+
+def check_price(price: Money, currency: str) -> None:
+    """Refuse a price that is not in the organization's currency.
+
+    Args:
+        price: what one seat costs, 0 is free.
+        currency: ISO 4217 code of the organization.
+
+    Raises:
+        InvalidInputError: another currency.
+    """
+    if price.currency != currency:
+        message = f"Prices of this organization are in {currency}."
+        raise InvalidInputError(
+            message, errors=[{"pointer": "/price/currency", "message": message}], currency=currency
+        )
+
+
+def check_run_transition(present: str, wanted: str) -> None:
+    """Refuse a change of a run's state that its life does not have.
+
+    Raises:
+        RunStateNotAllowedError: with the states that are allowed.
+    """
+    if wanted != present and wanted not in RUN_TRANSITIONS[present]:
+        allowed = list(RUN_TRANSITIONS[present])
+        raise RunStateNotAllowedError(
+            f"A run that is {present} cannot become {wanted}.", state=present, allowed=allowed
+        )

@@ -1,0 +1,101 @@
+"""Reads of enrollments, each with who may see what in the query itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor
+from lms.core.errors import ForbiddenError, NotFoundError
+from lms.core.pagination import Page, paginate
+from lms.courses.models import CourseInstructor, CourseRun
+from lms.enrollments.models import Enrollment
+
+
+def own_enrollments(
+    session: Session,
+    actor: Actor,
+    *,
+    run_id: UUID | None,
+    state: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Enrollment]:
+    """Read a page of the actor's own enrollments, newest first.
+
+    Raises:
+        InvalidCursorError: the cursor is not one of this list.
+    """
+    query = select(Enrollment).where(Enrollment.user_id == actor.user_id)
+    if run_id is not None:
+        query = query.where(Enrollment.run_id == run_id)
+    if state is not None:
+        query = query.where(Enrollment.state == state)
+    return paginate(session, query, Enrollment.id, limit=limit, cursor=cursor, newest_first=True)
+
+
+def enrollment(session: Session, actor: Actor, enrollment_id: UUID) -> Enrollment:
+    """Return an enrollment: the actor's own, of a run they teach, or any for an admin.
+
+    Raises:
+        NotFoundError: there is none that the actor may know of.
+    """
+    query = select(Enrollment).where(Enrollment.id == enrollment_id)
+    if not actor.is_admin:
+        taught = (
+            select(CourseRun.id)
+            .join(CourseInstructor, CourseInstructor.course_id == CourseRun.course_id)
+            .where(CourseInstructor.user_id == actor.user_id)
+        )
+        query = query.where(
+            or_(Enrollment.user_id == actor.user_id, Enrollment.run_id.in_(taught))
+            if actor.is_staff
+            else Enrollment.user_id == actor.user_id
+        )
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFoundError("There is no such enrollment.")
+    return found
+
+
+def run_enrollments(
+    session: Session,
+    actor: Actor,
+    run_id: UUID,
+    *,
+    state: str | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Enrollment]:
+    """Read a page of a run's enrollments, oldest first, for those who teach it and admins.
+
+    Raises:
+        NotFoundError: there is no such run.
+        ForbiddenError: the actor does not teach it.
+        InvalidCursorError: the cursor is not one of this list.
+    """
+    teaches = session.scalar(
+        select(_teaches(actor)).select_from(CourseRun).where(CourseRun.id == run_id)
+    )
+    if teaches is None:
+        raise NotFoundError("There is no such run.")
+    if not (teaches or actor.is_admin):
+        raise ForbiddenError("Only those who teach this run see who is in it.")
+    query = select(Enrollment).where(Enrollment.run_id == run_id)
+    if state is not None:
+        query = query.where(Enrollment.state == state)
+    return paginate(session, query, Enrollment.id, limit=limit, cursor=cursor)
+
+
+def _teaches(actor: Actor) -> ColumnElement[bool]:
+    return (
+        select(CourseInstructor)
+        .where(
+            CourseInstructor.course_id == CourseRun.course_id,
+            CourseInstructor.user_id == actor.user_id,
+        )
+        .correlate(CourseRun)
+        .exists()
+    )

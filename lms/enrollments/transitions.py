@@ -1,0 +1,191 @@
+"""The states of an enrollment: the one table of what may become what, and the one way to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from lms.core.errors import NotFoundError
+from lms.core.ids import new_id
+from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
+from lms.enrollments.models import SEATED_STATES, Enrollment
+
+State = Literal[
+    "pending",
+    "waitlisted",
+    "active",
+    "completed",
+    "withdrawn",
+    "suspended",
+    "expired",
+    "cancelled",
+    "transferred",
+]
+
+TRANSITIONS: Mapping[str | None, frozenset[State]] = {
+    None: frozenset({"pending", "waitlisted", "active"}),
+    "pending": frozenset({"active", "waitlisted", "cancelled", "expired"}),
+    "waitlisted": frozenset({"pending", "active", "cancelled"}),
+    "active": frozenset({"completed", "withdrawn", "suspended", "expired", "transferred"}),
+    "suspended": frozenset({"active", "withdrawn"}),
+    "expired": frozenset({"active", "waitlisted"}),
+    "completed": frozenset({"active"}),
+    "withdrawn": frozenset(),
+    "cancelled": frozenset(),
+    "transferred": frozenset(),
+}
+"""From each state (None: not there yet) to what it may become."""
+
+ENDED_STATES: tuple[State, ...] = ("withdrawn", "expired", "cancelled", "transferred")
+
+MOVE = text("""
+    WITH moved AS (
+        UPDATE enrollments e
+           SET state = CAST(:to_state AS text),
+               version = e.version + 1,
+               hold_until = NULL,
+               activated_at = CASE WHEN CAST(:to_state AS text) = 'active'
+                                   THEN COALESCE(e.activated_at, now())
+                                   ELSE e.activated_at END,
+               completed_at = CASE WHEN CAST(:to_state AS text) = 'completed'
+                                   THEN COALESCE(e.completed_at, now())
+                                   ELSE e.completed_at END,
+               completed_rules_hash = COALESCE(e.completed_rules_hash, CAST(:rules_hash AS text)),
+               ended_at = CASE WHEN CAST(:to_state AS text) = ANY(:ended_states) THEN now() END
+          FROM enrollments before
+         WHERE e.id = :id AND before.id = e.id
+           AND e.state = before.state AND e.state = ANY(:from_states)
+        RETURNING e.id, e.run_id, before.state AS from_state
+    ), seats AS (
+        SELECT moved.run_id,
+               (CAST(:to_state AS text) = ANY(:seated_states))::int
+               - (moved.from_state = ANY(:seated_states))::int AS change
+          FROM moved
+    ), seated AS (
+        UPDATE run_seats
+           SET taken = run_seats.taken + seats.change
+          FROM seats
+         WHERE run_seats.run_id = seats.run_id AND seats.change <> 0
+           AND (seats.change < 0 OR run_seats.capacity IS NULL
+                OR run_seats.taken + seats.change <= run_seats.capacity)
+        RETURNING run_seats.run_id
+    ), recorded AS (
+        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
+        SELECT CAST(:change_id AS uuid), moved.id, moved.from_state, CAST(:to_state AS text),
+               CAST(:actor_id AS uuid), CAST(:reason AS text)
+          FROM moved
+    )
+    SELECT (SELECT from_state FROM moved) AS from_state,
+           (SELECT change FROM seats) AS change,
+           (SELECT count(*) FROM seated) AS seated
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Why an enrollment changes.
+
+    Attributes:
+        reason: a stable word for programs and people, `paid` for example.
+        actor_id: who did it; None for the platform itself.
+        id: of the row of history; given by requests that may be repeated.
+    """
+
+    reason: str
+    actor_id: UUID | None = None
+    id: UUID | None = None
+
+
+def sources_of(to_state: State) -> list[str]:
+    """Return the states that may become `to_state`."""
+    return [state for state, targets in TRANSITIONS.items() if state and to_state in targets]
+
+
+def try_move(
+    session: Session,
+    enrollment_id: UUID,
+    to_state: State,
+    change: Change,
+    *,
+    only_from: State | None = None,
+    rules_hash: str | None = None,
+) -> bool:
+    """Change an enrollment's state, its seat and its history in one statement.
+
+    Args:
+        session: the organization's session.
+        enrollment_id: which.
+        to_state: what it becomes.
+        change: who and why.
+        only_from: narrower than the table, when the caller means one state.
+        rules_hash: of the completion rules, for `completed`.
+
+    Returns:
+        Whether it changed; False when it is not in a state that may become `to_state`.
+
+    Raises:
+        RunFullError: it needs a seat and none is free. The caller must roll back.
+    """
+    allowed = sources_of(to_state)
+    row = session.execute(
+        MOVE,
+        {
+            "id": enrollment_id,
+            "to_state": to_state,
+            "from_states": [state for state in allowed if only_from in (None, state)],
+            "seated_states": list(SEATED_STATES),
+            "ended_states": list(ENDED_STATES),
+            "rules_hash": rules_hash,
+            "change_id": change.id or new_id(),
+            "actor_id": change.actor_id,
+            "reason": change.reason,
+        },
+    ).one()
+    if row.from_state is None:
+        return False
+    if row.change != 0 and row.seated == 0:
+        raise RunFullError("Every seat of this run is taken.")
+    return True
+
+
+def move(session: Session, enrollment_id: UUID, to_state: State, change: Change) -> None:
+    """Change an enrollment's state, or say what it could become.
+
+    Args:
+        session: the organization's session.
+        enrollment_id: which.
+        to_state: what it becomes.
+        change: who and why.
+
+    Raises:
+        TransitionNotAllowedError: the table does not allow it.
+        RunFullError: it needs a seat and none is free.
+        NotFoundError: there is no such enrollment.
+    """
+    if try_move(session, enrollment_id, to_state, change):
+        return
+    refuse(session, enrollment_id, to_state)
+
+
+def refuse(session: Session, enrollment_id: UUID, to_state: State) -> NoReturn:
+    """Say what an enrollment could become instead, as it is now.
+
+    Raises:
+        TransitionNotAllowedError: always, when the enrollment is there.
+        NotFoundError: there is no such enrollment.
+    """
+    enrollment = session.get(Enrollment, enrollment_id, populate_existing=True)
+    if enrollment is None:
+        raise NotFoundError("There is no such enrollment.")
+    state = enrollment.state
+    raise TransitionNotAllowedError(
+        f"An enrollment that is {state} cannot become {to_state}.",
+        state=state,
+        requested=to_state,
+        allowed=sorted(TRANSITIONS.get(state, ())),
+    )

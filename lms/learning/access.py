@@ -1,0 +1,162 @@
+"""Who may see which content: what an enrollment opens, what staff teach, what is a preview.
+
+Learners' access is asked of the frozen outlines, never of the tables that drafts are edited in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.courses.models import CourseVersion, MediaFile, PublishedVersion
+from lms.courses.queries import taught_by
+from lms.enrollments.models import Enrollment
+from lms.learning.errors import EnrollmentHasNoAccessError
+from lms.media.models import MediaAsset
+
+OPENING_STATES = ("active", "completed")
+"""States of an enrollment that open its content."""
+
+FIND_VIDEO = text("""
+    SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
+           e.state AS enrollment_state,
+           u.account_type = 'admin'
+           OR (u.account_type = 'instructor' AND EXISTS (
+                 SELECT FROM media_files f
+                   JOIN lessons l ON l.id = f.lesson_id
+                   JOIN course_versions cv ON cv.id = l.version_id
+                   JOIN course_instructors ci ON ci.course_id = cv.course_id
+                  WHERE f.asset_id = v.asset_id AND ci.user_id = u.id))
+           OR EXISTS (
+                 SELECT FROM media_files f
+                   JOIN lessons l ON l.id = f.lesson_id
+                   JOIN published_versions p ON p.version_id = l.version_id
+                  WHERE f.asset_id = v.asset_id AND p.outline @> :preview)
+           AS open_without_enrollment
+      FROM videos v
+      JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
+      LEFT JOIN LATERAL (
+           SELECT e.state FROM enrollments e
+             JOIN published_versions p ON p.version_id = e.version_id
+            WHERE e.user_id = u.id AND p.outline @> :contained
+            ORDER BY e.state IN ('active', 'completed') DESC, e.id DESC
+            LIMIT 1) e ON true
+     WHERE v.id = :video_id
+""").bindparams(bindparam("preview", type_=JSONB), bindparam("contained", type_=JSONB))
+
+
+def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
+    """Return a video that a user may watch now, with one query.
+
+    Open to learners whose active or completed enrollment contains it, to everyone who is signed in
+    when it belongs to a preview lesson of a published version, to the course's staff and to admins.
+
+    Args:
+        session: the organization's session.
+        user_id: who wants to watch; deactivated users may watch nothing.
+        video_id: the video.
+
+    Returns:
+        A row with id, state, duration_seconds, width, height and poster_key.
+
+    Raises:
+        NotFoundError: no such video, or nothing to do with this user.
+        EnrollmentHasNoAccessError: they have an enrollment with it that does not open it now.
+    """
+    row = session.execute(
+        FIND_VIDEO,
+        {
+            "user_id": user_id,
+            "video_id": video_id,
+            "preview": _outline_with({"video_id": str(video_id)}, preview=True),
+            "contained": _outline_with({"video_id": str(video_id)}),
+        },
+    ).one_or_none()
+    if row is None or not (row.open_without_enrollment or row.enrollment_state):
+        raise NotFoundError("There is no such video for you.")
+    if not row.open_without_enrollment:
+        require_opening(row.enrollment_state)
+    return row
+
+
+def find_download(
+    session: Session, user_id: UUID, enrollment_id: UUID, media_file_id: UUID
+) -> tuple[MediaAsset, str]:
+    """Return the bytes and the name of a file of an enrolled learner's version, with one query.
+
+    Raises:
+        NotFoundError: not their enrollment, or its version does not contain the file.
+        EnrollmentHasNoAccessError: the enrollment does not open its content now.
+    """
+    query = (
+        select(Enrollment.state, MediaFile.file_name, MediaAsset)
+        .join(PublishedVersion, PublishedVersion.version_id == Enrollment.version_id)
+        .join(MediaFile, MediaFile.id == media_file_id)
+        .join(MediaAsset, MediaAsset.id == MediaFile.asset_id)
+        .where(
+            Enrollment.id == enrollment_id,
+            Enrollment.user_id == user_id,
+            PublishedVersion.outline.contains(_outline_with({"media_file_id": str(media_file_id)})),
+        )
+    )
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such file in an enrollment of yours.")
+    require_opening(row.state)
+    return row.MediaAsset, row.file_name
+
+
+def find_outline(session: Session, actor: Actor, version_id: UUID) -> PublishedVersion | None:
+    """Return a version's frozen content, with one query, or None while it is a draft.
+
+    Open to staff who teach the course, to admins, and to learners whose active or completed
+    enrollment is in this version. Drafts are staff's alone.
+
+    Raises:
+        NotFoundError: no such version, or nothing to do with the actor.
+        EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
+    """
+    enrollment_state = (
+        select(Enrollment.state)
+        .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
+        .order_by(Enrollment.state.in_(OPENING_STATES).desc(), Enrollment.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            PublishedVersion,
+            taught_by(actor, CourseVersion.course_id).label("teaches"),
+            enrollment_state.label("enrollment_state"),
+        )
+        .select_from(CourseVersion)
+        .outerjoin(PublishedVersion, PublishedVersion.version_id == CourseVersion.id)
+        .where(CourseVersion.id == version_id)
+    )
+    row = session.execute(query).one_or_none()
+    if row is None or not (row.teaches or row.enrollment_state):
+        raise NotFoundError("There is no such version for you.")
+    if not row.teaches:
+        require_opening(row.enrollment_state)
+    return row.PublishedVersion
+
+
+def require_opening(state: str) -> None:
+    """Refuse an enrollment whose state does not open its content.
+
+    Raises:
+        EnrollmentHasNoAccessError: with what would change it.
+    """
+    if state not in OPENING_STATES:
+        raise EnrollmentHasNoAccessError(state)
+
+
+def _outline_with(media: dict[str, str], **lesson: Any) -> dict[str, Any]:
+    """Return what an outline with this media file contains, for `@>`."""
+    return {"modules": [{"lessons": [{**lesson, "media": [media]}]}]}

@@ -1,0 +1,66 @@
+"""What a learner may be refused, each with what is missing and what would change it."""
+
+from __future__ import annotations
+
+from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
+
+REMEDIES = {
+    "pending": "Pay, or wait until it is approved.",
+    "waitlisted": "Wait for an offered seat and accept it.",
+    "suspended": "Ask the course's staff to resume it.",
+    "expired": "Ask the course's staff to extend it.",
+    "withdrawn": "Enroll again.",
+    "cancelled": "Enroll again.",
+    "transferred": "Go on in the run that it was transferred to.",
+}
+"""By enrollment state: what would let the learner go on."""
+
+
+class EnrollmentNotActiveError(ConflictError):
+    """Progress is recorded only for active and completed enrollments."""
+
+    code = "enrollment_not_active"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(
+            f"This enrollment is {state}, so nothing is recorded. {REMEDIES[state]}",
+            state=state,
+            remedy=REMEDIES[state],
+        )
+
+
+class EnrollmentHasNoAccessError(ForbiddenError):
+    """The learner has an enrollment with this content, but it does not open it now."""
+
+    code = "enrollment_has_no_access"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(
+            f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
+            state=state,
+            remedy=REMEDIES[state],
+        )
+
+
+class NotMarkableByLearnerError(ForbiddenError):
+    """The lesson's rule does not let the learner say that it is done."""
+
+    code = "not_markable_by_learner"
+
+
+class UnknownDurationError(InvalidInputError):
+    """Intervals beyond a day, of a video whose duration is not known."""
+
+    code = "interval_too_long"
+
+
+class PlaybackLinkExpiredError(ForbiddenError):
+    """A playlist's link was used after its time."""
+
+    code = "playback_link_expired"
+
+
+class VideoNotReadyError(ConflictError):
+    """The video has no rendition yet, or could not be transcoded."""
+
+    code = "video_not_ready"

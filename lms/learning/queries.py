@@ -1,0 +1,192 @@
+"""What learners and staff read: frozen outlines, and progress over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, or_, select, text
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.courses.models import PublishedVersion
+from lms.courses.outline import content_hash
+from lms.courses.queries import draft_outline, taught_by
+from lms.enrollments.models import Enrollment
+from lms.learning.access import find_outline
+from lms.learning.progress import next_of, parse_rules, watched_percent
+from lms.media.models import VideoRendition
+
+LIST_LESSON_PROGRESS = text("""
+    SELECT lp.lesson_lineage_id, lp.completed_at, lp.completed_how, lp.position_seconds,
+           (SELECT COALESCE(sum(upper(r) - lower(r)), 0) FROM unnest(lp.watched) r)::int
+           AS watched_seconds
+      FROM lesson_progress lp
+     WHERE lp.enrollment_id = :enrollment_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A version's content, in order.
+
+    Attributes:
+        version: hash of the content, for the ETag.
+        number: counts up per course.
+        published: it is frozen.
+        modules: with their lessons, as in `published_versions.outline`.
+    """
+
+    version: str
+    version_id: UUID
+    course_id: UUID
+    number: int
+    published: bool
+    modules: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStanding:
+    """One lesson of the enrollment's version with what the learner did in it.
+
+    `watched_percent` is of the video's duration, None without a video.
+    """
+
+    lesson_id: UUID
+    lesson_lineage_id: UUID
+    module: Mapping[str, Any]
+    title: str
+    kind: str
+    required: bool
+    completed_at: datetime | None
+    completed_how: str | None
+    position_seconds: float
+    watched_seconds: int
+    watched_percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An enrollment's progress. `next_lesson` is what to do next, None when all is done."""
+
+    enrollment_id: UUID
+    version_id: UUID
+    state: str
+    percent: int
+    completed_at: datetime | None
+    lessons: list[LessonStanding]
+    next_lesson: LessonStanding | None
+
+
+def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline:
+    """Return a version's content: one row once it is published, else built from the draft.
+
+    Raises:
+        NotFoundError: there is none that the actor may know of; drafts are staff's alone.
+        EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
+    """
+    published = find_outline(session, actor, version_id)
+    if published is not None:
+        document, tag = published.outline, published.content_hash
+    else:
+        document = draft_outline(session, version_id)
+        tag = content_hash(document, {})
+    version = document["version"]
+    return Outline(
+        version=tag,
+        version_id=UUID(version["id"]),
+        course_id=UUID(version["course_id"]),
+        number=version["number"],
+        published=published is not None,
+        modules=document["modules"],
+    )
+
+
+def read_progress(session: Session, actor: Actor, enrollment_id: UUID) -> Progress:
+    """Return an enrollment's progress, lesson by lesson, in two queries.
+
+    Args:
+        session: the organization's session.
+        actor: the learner, staff who teach the course, or an admin.
+        enrollment_id: the enrollment, in any state.
+
+    Raises:
+        NotFoundError: there is none that the actor may know of.
+    """
+    query = (
+        select(Enrollment, PublishedVersion)
+        .join(PublishedVersion, PublishedVersion.version_id == Enrollment.version_id)
+        .where(
+            Enrollment.id == enrollment_id,
+            or_(Enrollment.user_id == actor.user_id, taught_by(actor, PublishedVersion.course_id)),
+        )
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
+        raise NotFoundError("There is no such enrollment for you.")
+    enrollment, published = found
+    rows = session.execute(LIST_LESSON_PROGRESS, {"enrollment_id": enrollment_id})
+    lessons = list(_standings(published, {row.lesson_lineage_id: row for row in rows}))
+    following = next_of(
+        [lesson.lesson_id for lesson in lessons],
+        required={lesson.lesson_id for lesson in lessons if lesson.required},
+        completed={lesson.lesson_id for lesson in lessons if lesson.completed_at is not None},
+    )
+    return Progress(
+        enrollment_id=enrollment.id,
+        version_id=enrollment.version_id,
+        state=enrollment.state,
+        percent=enrollment.percent,
+        completed_at=enrollment.completed_at,
+        lessons=lessons,
+        next_lesson=next((one for one in lessons if one.lesson_id == following), None),
+    )
+
+
+def list_renditions(session: Session, video_id: UUID) -> list[VideoRendition]:
+    """Return a video's published renditions, best first."""
+    query = select(VideoRendition).where(VideoRendition.video_id == video_id)
+    return list(session.scalars(query.order_by(VideoRendition.bandwidth.desc())))
+
+
+def find_rendition(session: Session, video_id: UUID, label: str) -> VideoRendition:
+    """Return one rendition of a video.
+
+    Raises:
+        NotFoundError: it has none of this label.
+    """
+    query = select(VideoRendition).where(
+        VideoRendition.video_id == video_id, VideoRendition.label == label
+    )
+    rendition = session.scalars(query).one_or_none()
+    if rendition is None:
+        raise NotFoundError("This video has no such rendition.")
+    return rendition
+
+
+def _standings(
+    published: PublishedVersion, progress: Mapping[UUID, Row[Any]]
+) -> Iterator[LessonStanding]:
+    rules = parse_rules(published.rules)
+    for module in published.outline["modules"]:
+        for lesson in module["lessons"]:
+            lineage_id = UUID(lesson["lineage_id"])
+            rule, done = rules[lineage_id], progress.get(lineage_id)
+            watched = done.watched_seconds if done else 0
+            yield LessonStanding(
+                lesson_id=UUID(lesson["id"]),
+                lesson_lineage_id=lineage_id,
+                module=module,
+                title=lesson["title"],
+                kind=lesson["kind"],
+                required=rule.required,
+                completed_at=done.completed_at if done else None,
+                completed_how=done.completed_how if done else None,
+                position_seconds=done.position_seconds if done else 0.0,
+                watched_seconds=watched,
+                watched_percent=watched_percent(watched, rule.duration_seconds),
+            )

@@ -1,0 +1,184 @@
+"""Transcoding jobs and what they publish: the domain's side of the queue's work.
+
+Functions that take a job's id are called by workers in a transaction that holds their claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from lms.core.errors import NotFoundError
+from lms.core.ids import new_id
+from lms.core.queue import TRANSCODE_VIDEO, Doorbell, enqueue
+from lms.media.errors import TranscodingOpenError
+from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
+
+DEFAULT_LADDER = (1080, 720, 480, 360)
+MAX_RUNGS = 8
+OPEN = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRendition:
+    """One rendition that is stored and verified; see `VideoRendition` for the units."""
+
+    label: str
+    width: int
+    height: int
+    bytes: int
+    bandwidth: int
+    average_bandwidth: int
+    codecs: str
+    frame_rate: float
+    media_key: str
+    playlist_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedVideo:
+    """What a transcoding made. `cpu_seconds` is what it cost."""
+
+    duration_seconds: float
+    width: int
+    height: int
+    poster_key: str
+    cpu_seconds: float
+    renditions: tuple[FinishedRendition, ...]
+
+
+def ladder_of(settings: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the short sides to encode, from an organization's settings or the default.
+
+    Settings are data that an admin wrote: what makes no sense is left out.
+    """
+    chosen = settings.get("ladder")
+    if not isinstance(chosen, list):
+        return DEFAULT_LADDER
+    sides = {side for side in chosen if type(side) is int and 144 <= side <= 2160}
+    return tuple(sorted(sides, reverse=True)[:MAX_RUNGS]) or DEFAULT_LADDER
+
+
+def begin(session: Session, doorbell: Doorbell, video: Video) -> TranscodingJob:
+    """Queue a video to be converted.
+
+    Raises:
+        TranscodingOpenError: it is already queued or running.
+    """
+    job_id = session.scalar(
+        insert(TranscodingJob)
+        .values(id=new_id(), video_id=video.id)
+        .on_conflict_do_nothing(
+            index_elements=["video_id"], index_where=text("state IN ('queued', 'running')")
+        )
+        .returning(TranscodingJob.id)
+    )
+    if job_id is None:
+        raise TranscodingOpenError("This video is being converted right now; wait for its end.")
+    enqueue(session, doorbell, TRANSCODE_VIDEO, job_id)
+    return session.get_one(TranscodingJob, job_id)
+
+
+def begin_again(session: Session, doorbell: Doorbell, video_id: UUID) -> TranscodingJob:
+    """Queue a video once more; what is published stays until the new renditions replace it.
+
+    Raises:
+        NotFoundError: there is no such video.
+        TranscodingOpenError: it is already queued or running.
+    """
+    video = session.get(Video, video_id, with_for_update=True)
+    if video is None:
+        raise NotFoundError("There is no such video.")
+    job = begin(session, doorbell, video)
+    if video.state == "failed":
+        video.state = "processing"
+        session.flush()
+    return job
+
+
+def start(session: Session, job_id: UUID, *, fence: int) -> str | None:
+    """Mark a job running under a claim.
+
+    Returns:
+        The storage key of the original; None when the job has ended or was deleted.
+    """
+    found = session.execute(
+        update(TranscodingJob)
+        .where(TranscodingJob.id == job_id, TranscodingJob.state.in_(OPEN))
+        .values(
+            state="running",
+            attempt=TranscodingJob.attempt + 1,
+            fence=fence,
+            started_at=func.coalesce(TranscodingJob.started_at, func.now()),
+        )
+        .returning(TranscodingJob.video_id)
+    ).scalar()
+    if found is None:
+        return None
+    return session.scalar(
+        select(MediaAsset.storage_key)
+        .join(Video, Video.asset_id == MediaAsset.id)
+        .where(Video.id == found)
+    )
+
+
+def advance(session: Session, job_id: UUID, percent: int) -> None:
+    """Record progress; it never runs backwards, not even in a second attempt."""
+    session.execute(
+        update(TranscodingJob)
+        .where(TranscodingJob.id == job_id, TranscodingJob.state == "running")
+        .values(progress=func.greatest(TranscodingJob.progress, percent))
+    )
+
+
+def succeed(session: Session, job_id: UUID, finished: FinishedVideo) -> None:
+    """Publish: replace the video's renditions and mark it ready, all or nothing.
+
+    Does nothing when the job was deleted meanwhile.
+    """
+    job = session.get(TranscodingJob, job_id, with_for_update=True)
+    if job is None or job.state not in OPEN:
+        return
+    session.execute(delete(VideoRendition).where(VideoRendition.video_id == job.video_id))
+    session.add_all(
+        VideoRendition(id=new_id(), video_id=job.video_id, job_id=job.id, **asdict(rendition))
+        for rendition in finished.renditions
+    )
+    video = session.get_one(Video, job.video_id, with_for_update=True)
+    video.state = "ready"
+    video.duration_seconds = finished.duration_seconds
+    video.width, video.height = finished.width, finished.height
+    video.poster_key = finished.poster_key
+    video.published_job_id = job.id
+    job.state, job.progress = "succeeded", 100
+    job.cpu_seconds = finished.cpu_seconds
+    job.finished_at = session.scalar(select(func.now()))
+    session.flush()
+
+
+def fail(session: Session, job_id: UUID, code: str, message: str) -> None:
+    """End a job without a result. A video that plays already keeps playing.
+
+    Args:
+        session: the organization's.
+        job_id: the job; nothing happens when it has ended or was deleted.
+        code: stable snake_case.
+        message: for the teacher.
+    """
+    job = session.get(TranscodingJob, job_id, with_for_update=True)
+    if job is None or job.state not in OPEN:
+        return
+    job.state, job.error_code, job.error_message = "failed", code, message
+    job.finished_at = session.scalar(select(func.now()))
+    session.execute(
+        update(Video)
+        .where(Video.id == job.video_id, Video.published_job_id.is_(None))
+        .values(state="failed")
+    )
+    session.flush()

@@ -1,0 +1,145 @@
+"""Wallets and their top-ups."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from lms.core import clock, queue
+from lms.core.actor import Actor
+from lms.core.ids import new_id
+from lms.core.money import Money
+from lms.core.queue import Doorbell
+from lms.payments.attempts import Answer, Attempt, begin_attempt, record_answer
+from lms.payments.errors import CurrencyMismatchError
+from lms.payments.models import Wallet, WalletTopUp
+from tenants.session import organization_of
+
+ASK_AGAIN_AFTER = timedelta(seconds=30)
+"""When the sweeper looks after a payment, top-up or refund that a request did not finish."""
+
+DEPOSIT_TOP_UP = text("""
+    WITH settled AS (
+        UPDATE wallet_top_ups
+           SET state = 'succeeded', succeeded_at = now(), failure_code = NULL,
+               provider_payment_id = COALESCE(CAST(:provider_id AS text), provider_payment_id)
+         WHERE id = :id AND state <> 'succeeded'
+        RETURNING id, wallet_id, user_id, amount, currency, provider
+    ), credited AS (
+        UPDATE wallets
+           SET balance = wallets.balance + settled.amount, seq = wallets.seq + 1
+          FROM settled
+         WHERE wallets.id = settled.wallet_id
+        RETURNING wallets.id, wallets.seq, wallets.balance
+    )
+    INSERT INTO wallet_transactions
+           (wallet_id, seq, kind, amount, currency, balance_after, counter_account, top_up_id,
+            reference, created_by)
+    SELECT credited.id, credited.seq, 'deposit', settled.amount, settled.currency,
+           credited.balance, 'provider:' || settled.provider, settled.id,
+           'top_up:' || settled.id, settled.user_id
+      FROM settled JOIN credited ON credited.id = settled.wallet_id
+""")
+MOVE_TOP_UP = text("""
+    UPDATE wallet_top_ups
+       SET state = CAST(:state AS text), failure_code = CAST(:code AS text),
+           provider_payment_id = COALESCE(CAST(:provider_id AS text), provider_payment_id)
+     WHERE id = :id AND state IN ('created', 'pending')
+""")
+
+
+def ensure_wallet(session: Session, user_id: UUID) -> Wallet:
+    """Return a user's wallet, made on first use in the organization's currency.
+
+    Two first uses at once end with one wallet.
+    """
+    query = select(Wallet).where(Wallet.user_id == user_id)
+    wallet = session.scalars(query).one_or_none()
+    if wallet is not None:
+        return wallet
+    session.execute(
+        insert(Wallet)
+        .values(id=new_id(), user_id=user_id, currency=organization_of(session).currency)
+        .on_conflict_do_nothing(index_elements=[Wallet.user_id])
+    )
+    return session.scalars(query).one()
+
+
+def start_top_up(
+    session: Session,
+    doorbell: Doorbell,
+    actor: Actor,
+    *,
+    top_up_id: UUID,
+    amount: Money,
+    token: str,
+    provider: str,
+) -> WalletTopUp:
+    """Write the intention to top up, before the provider is asked; resume it when it is there.
+
+    Args:
+        session: the organization's session.
+        doorbell: of the queue that looks after what a request leaves unfinished.
+        actor: whose wallet it is.
+        top_up_id: the same for every request with one Idempotency-Key.
+        amount: what to deposit, in the wallet's currency.
+        token: the means of payment.
+        provider: the provider's name.
+
+    Raises:
+        CurrencyMismatchError: the wallet is in another currency.
+    """
+    begun = session.get(WalletTopUp, top_up_id)
+    if begun is not None:
+        return begun
+    wallet = ensure_wallet(session, actor.user_id)
+    if wallet.currency != amount.currency:
+        raise CurrencyMismatchError(
+            f"The wallet is in {wallet.currency}; top it up in {wallet.currency}.",
+            expected=wallet.currency,
+        )
+    top_up = WalletTopUp(
+        id=top_up_id,
+        wallet_id=wallet.id,
+        user_id=actor.user_id,
+        amount=amount.amount,
+        currency=amount.currency,
+        provider=provider,
+    )
+    session.add(top_up)
+    begin_attempt(session, top_up_id, "top_up", provider=provider, token=token)
+    due_at = clock.now() + ASK_AGAIN_AFTER
+    queue.enqueue(session, doorbell, queue.SETTLE_PAYMENT, top_up_id, due_at=due_at)
+    session.refresh(top_up)
+    return top_up
+
+
+def attempt_of_top_up(top_up: WalletTopUp, *, key: str, token: str | None) -> Attempt:
+    """Return what the provider is asked for a top-up."""
+    return Attempt(
+        subject_id=top_up.id,
+        operation="top_up",
+        key=key,
+        amount=top_up.amount,
+        currency=top_up.currency,
+        token=token,
+        provider_payment_id=top_up.provider_payment_id,
+    )
+
+
+def apply_top_up(session: Session, top_up_id: UUID, answer: Answer) -> None:
+    """Apply what the provider said of a top-up; repeats and older news change nothing.
+
+    Success deposits once, also after a failure: late money is real.
+    """
+    record_answer(session, top_up_id, answer)
+    values = {"id": top_up_id, "provider_id": answer.provider_id}
+    if answer.status == "succeeded":
+        session.execute(DEPOSIT_TOP_UP, values)
+    elif answer.status != "unknown":
+        session.execute(MOVE_TOP_UP, {**values, "state": answer.status, "code": answer.code})
+    session.expire_all()

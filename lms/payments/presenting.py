@@ -1,0 +1,47 @@
+"""What the money rooms' views share."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, jsonify
+from sqlalchemy.orm import Session
+
+from lms.http.call import Call
+from lms.http.schemas import Schema
+from lms.payments.providers.base import PaymentProvider
+from lms.payments.providers.registry import Providers
+
+
+def provider_of(call: Call) -> PaymentProvider:
+    """Return the payment provider of the organization that was called.
+
+    Raises:
+        ProviderNotConfiguredError: this installation has none.
+    """
+    webhook_url = f"{call.base_url}/api/v1/webhooks/sandbox"
+    return call.use(Providers).for_organization(call.organization_id, webhook_url=webhook_url)
+
+
+def claimed_subject(call: Call, session: Session) -> UUID:
+    """Claim the request's Idempotency-Key in the view's first step.
+
+    Returns:
+        The id of what the request makes, the same for a repeated request.
+
+    Raises:
+        ReplayedResponse: the outcome is known already; the edge repeats it.
+        IdempotencyKeyReusedError: the key came with another request before.
+        RequestInProgressError: the first request is still in this step.
+    """
+    if call.idempotent is None:
+        raise TypeError("this operation does not declare that it is idempotent")
+    return call.idempotent.claim(session)
+
+
+def accepted(schema: type[Schema], result: Any) -> Response:
+    """Answer 202: the outcome is not known yet, and the answer says where to look for it."""
+    response = jsonify(schema().dump(result))
+    response.status_code = 202
+    return response

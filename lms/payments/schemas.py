@@ -1,0 +1,149 @@
+"""Wallets and payments as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import validate
+
+from lms.core.money import MAX_AMOUNT, Money
+from lms.http.schemas import Integer, MoneySchema, PageQuery, Schema, Text, UtcDateTime
+from lms.payments.models import PAYMENT_STATES, TRANSACTION_KINDS
+
+MAX_TOKEN = 255
+REFUND_STATES = ("created", "pending", "succeeded", "failed")
+
+
+class SignedMoney(Schema):
+    """An amount that came (positive) or went (negative), in minor units."""
+
+    amount = ma.fields.Integer(
+        required=True, metadata={"description": "Minor units, signed.", "example": -4900}
+    )
+    currency = ma.fields.String(required=True, metadata={"example": "EUR"})
+
+
+class PositiveMoney(MoneySchema):
+    """An amount of more than nothing, in minor units."""
+
+    amount = Integer(
+        minimum=1,
+        maximum=MAX_AMOUNT,
+        required=True,
+        metadata={"description": "Minor units: 5000 is 50.00 EUR.", "example": 5000},
+    )
+
+
+class MoneyOf(ma.fields.Nested):
+    """A column of minor units, shown with its row's currency.
+
+    Args:
+        schema: `MoneySchema`, or `SignedMoney` for movements.
+    """
+
+    def __init__(self, schema: type[Schema] = MoneySchema, **kwargs: Any) -> None:
+        super().__init__(schema, **kwargs)
+
+    def get_value(self, obj: Any, attr: str, *_args: Any, **_kwargs: Any) -> Money:
+        """Return the amount with the currency beside it."""
+        return Money(getattr(obj, self.attribute or attr), obj.currency)
+
+
+class WalletOut(Schema):
+    """A learner's money in this academy."""
+
+    id = ma.fields.UUID(required=True)
+    balance = MoneyOf(required=True)
+    created_at = UtcDateTime(required=True)
+
+
+class WalletTransactionOut(Schema):
+    """One movement of a wallet. `balance_after` makes the journal verifiable line by line."""
+
+    seq = ma.fields.Integer(
+        required=True, metadata={"description": "Counts up by one in each wallet.", "example": 2}
+    )
+    kind = ma.fields.String(required=True, validate=validate.OneOf(TRANSACTION_KINDS))
+    amount = MoneyOf(SignedMoney, required=True)
+    balance_after = MoneyOf(required=True)
+    counter_account = ma.fields.String(
+        required=True,
+        metadata={
+            "description": "Where the money came from or went to.",
+            "example": "run:0193a1c2-7f00-7000-8000-000000000001",
+        },
+    )
+    payment_id = ma.fields.UUID(required=True, allow_none=True)
+    refund_id = ma.fields.UUID(required=True, allow_none=True)
+    top_up_id = ma.fields.UUID(required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)
+
+
+class PaymentOut(Schema):
+    """A payment for a run. Refunded when `refunded_amount` equals `amount`."""
+
+    id = ma.fields.UUID(required=True)
+    user_id = ma.fields.UUID(required=True)
+    run_id = ma.fields.UUID(required=True)
+    amount = MoneyOf(required=True)
+    refunded_amount = MoneyOf(required=True)
+    method = ma.fields.String(
+        required=True, validate=validate.OneOf(("wallet", "provider", "free"))
+    )
+    state = ma.fields.String(required=True, validate=validate.OneOf(PAYMENT_STATES))
+    provider = ma.fields.String(required=True, allow_none=True)
+    failure_code = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The provider's reason for a failed payment."},
+    )
+    succeeded_at = UtcDateTime(required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)
+
+
+class RefundOut(Schema):
+    """Money on its way back to the wallet or the provider that it came from."""
+
+    id = ma.fields.UUID(required=True)
+    payment_id = ma.fields.UUID(required=True)
+    amount = MoneyOf(required=True)
+    destination = ma.fields.String(required=True, validate=validate.OneOf(("wallet", "provider")))
+    state = ma.fields.String(required=True, validate=validate.OneOf(REFUND_STATES))
+    failure_code = ma.fields.String(required=True, allow_none=True)
+    reason = ma.fields.String(required=True)
+    succeeded_at = UtcDateTime(required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)
+
+
+class PaymentQuery(PageQuery):
+    """Whose payments, for which run. Only admins may ask for other people's."""
+
+    user_id = ma.fields.UUID(load_default=None)
+    run_id = ma.fields.UUID(load_default=None)
+
+
+class TopUpIn(Schema):
+    """How much to deposit, and by which means of payment."""
+
+    amount = ma.fields.Nested(PositiveMoney, required=True)
+    token = Text(
+        max_length=MAX_TOKEN,
+        required=True,
+        metadata={
+            "description": "The means of payment, as the provider's own script named it.",
+            "example": "tok_success",
+        },
+    )
+
+
+class TopUpOut(Schema):
+    """A deposit through the provider; poll it while it is `created` or `pending`."""
+
+    id = ma.fields.UUID(required=True)
+    amount = MoneyOf(required=True)
+    state = ma.fields.String(required=True, validate=validate.OneOf(PAYMENT_STATES))
+    provider = ma.fields.String(required=True)
+    failure_code = ma.fields.String(required=True, allow_none=True)
+    succeeded_at = UtcDateTime(required=True, allow_none=True)
+    created_at = UtcDateTime(required=True)

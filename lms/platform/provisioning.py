@@ -1,0 +1,125 @@
+"""Creating an organization with its first admin's invitation: one operation for API and CLI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from lms.core.money import is_currency
+from lms.platform import audit
+from lms.platform.errors import (
+    ProvisioningUnavailableError,
+    UnknownCurrencyError,
+    UnknownTimeZoneError,
+)
+from lms.users import operations as users
+from lms.users.invitations import IssuedInvitation
+from tenants import provisioning, roles
+from tenants.provisioning import NewOrganization
+from tenants.session import create_admin_engine
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAdmin:
+    """Who will administer a new organization.
+
+    Attributes:
+        email: normalised (`lms.users.emails`).
+        name: as people write it.
+    """
+
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """How the database is reached to provision.
+
+    Attributes:
+        admin_url: as the owner of the schemas (DATABASE_ADMIN_URL).
+        app_url: as the login role that will serve requests (DATABASE_URL).
+    """
+
+    admin_url: str
+    app_url: str
+
+
+def create_organization(
+    owner: Owner, new: NewOrganization, first_admin: FirstAdmin, *, actor_id: UUID | None
+) -> IssuedInvitation:
+    """Create an organization, ready to use, and invite its first admin: all or nothing.
+
+    The organization, its schema and role, the admin's account, the invitation and the audit event
+    are one transaction.
+
+    Args:
+        owner: how to reach the database.
+        new: what to create.
+        first_admin: whom to invite.
+        actor_id: the super-admin; None for the command line.
+
+    Returns:
+        The invitation; its token is stored nowhere.
+
+    Raises:
+        UnknownCurrencyError: not an ISO 4217 currency.
+        UnknownTimeZoneError: not an IANA time zone.
+        InvalidSlugError: the slug cannot be used.
+        SlugTakenError: another organization has it.
+        ProvisioningUnavailableError: the database cannot be reached as its owner.
+    """
+    check_currency(new.currency)
+    check_time_zone(new.time_zone)
+    issued: list[IssuedInvitation] = []
+
+    def seed(session: Session) -> None:
+        _, invitation = users.create_user(
+            session, None, email=first_admin.email, name=first_admin.name, account_type="admin"
+        )
+        issued.append(invitation)
+        audit.record(
+            session,
+            "organization.create",
+            actor_id=actor_id,
+            organization_id=new.id,
+            detail={"slug": new.slug},
+        )
+
+    try:
+        provisioning.create_organization(
+            create_admin_engine(owner.admin_url),
+            new,
+            login_role=roles.login_role(owner.app_url),
+            seed=seed,
+        )
+    except OperationalError as error:
+        # Without a SQLSTATE there was no server to say no.
+        if getattr(error.orig, "sqlstate", None) is None:
+            raise ProvisioningUnavailableError from error
+        raise
+    return issued[0]
+
+
+def check_currency(code: str) -> None:
+    """Refuse what is not a currency.
+
+    Raises:
+        UnknownCurrencyError: ISO 4217 does not have it, or gives it no minor units.
+    """
+    if not is_currency(code):
+        raise UnknownCurrencyError(code)
+
+
+def check_time_zone(name: str) -> None:
+    """Refuse what is not a time zone.
+
+    Raises:
+        UnknownTimeZoneError: the IANA database does not have it.
+    """
+    if name not in available_timezones():
+        raise UnknownTimeZoneError(name)

@@ -1,0 +1,123 @@
+"""Invitations: how a person without a password gets their first one.
+
+The token is shown once, to the one who invites; only its SHA-256 is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from lms.core.clock import now
+from lms.core.ids import new_id
+from lms.users.errors import InvalidInvitationError
+from lms.users.models import Invitation
+from lms.users.sign_in import Credentials
+
+LIFETIME = timedelta(days=7)
+
+FIND_OPEN = text("""
+    SELECT i.user_id, u.email
+      FROM invitations i JOIN users u ON u.id = i.user_id
+     WHERE i.token_hash = :token_hash AND i.accepted_at IS NULL AND i.expires_at > now()
+       AND u.deactivated_at IS NULL
+""")
+ACCEPT = text("""
+    UPDATE invitations SET accepted_at = now()
+     WHERE token_hash = :token_hash AND accepted_at IS NULL AND expires_at > now()
+ RETURNING user_id
+""")
+JOIN = text("""
+    UPDATE users
+       SET password_hash = :password_hash, name = COALESCE(:name, name), version = version + 1
+     WHERE id = :user_id AND deactivated_at IS NULL
+ RETURNING id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedInvitation:
+    """What the one who invites passes on.
+
+    Attributes:
+        token: the secret, shown once.
+        expires_at: UTC.
+    """
+
+    token: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Invitee:
+    """Whom an open invitation is for."""
+
+    user_id: UUID
+    email: str
+
+
+def issue(session: Session, user_id: UUID, *, created_by: UUID | None) -> IssuedInvitation:
+    """Make an invitation of seven days.
+
+    Args:
+        session: the organization's.
+        user_id: whom it is for.
+        created_by: the inviting user; None for the platform.
+    """
+    issued = IssuedInvitation(secrets.token_urlsafe(32), now() + LIFETIME)
+    session.add(
+        Invitation(
+            id=new_id(),
+            user_id=user_id,
+            token_hash=_digest(issued.token),
+            expires_at=issued.expires_at,
+            created_by=created_by,
+        )
+    )
+    return issued
+
+
+def find_invitee(session: Session, token: str) -> Invitee:
+    """Return whom an open invitation is for.
+
+    Raises:
+        InvalidInvitationError: unknown, used, expired, or for somebody deactivated.
+    """
+    row = session.execute(FIND_OPEN, {"token_hash": _digest(token)}).first()
+    if row is None:
+        raise InvalidInvitationError
+    return Invitee(row.user_id, row.email)
+
+
+def accept(session: Session, token: str, password_hash: str, *, name: str | None) -> Credentials:
+    """Use an invitation up and set the first password.
+
+    Args:
+        session: the organization's.
+        token: as issued.
+        password_hash: made outside the transaction.
+        name: replaces the name that the inviting admin gave, unless None.
+
+    Returns:
+        Credentials with which the first sign-in can begin.
+
+    Raises:
+        InvalidInvitationError: it does not hold, or somebody used it a moment ago.
+    """
+    user_id = session.execute(ACCEPT, {"token_hash": _digest(token)}).scalar()
+    joined = session.execute(
+        JOIN, {"user_id": user_id, "password_hash": password_hash, "name": name}
+    ).first()
+    if joined is None:
+        raise InvalidInvitationError
+    return Credentials(joined.id, password_hash)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

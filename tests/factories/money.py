@@ -1,0 +1,356 @@
+"""An academy with runs to sell, people with money, and a sandbox provider in its own process."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import httpx
+from flask import Flask
+from sqlalchemy import Engine, text
+from werkzeug.test import TestResponse
+
+from jobs import claims
+from jobs.context import JobContext
+from jobs.payments import expire_enrollment, settle_payment
+from lms.app import create_app
+from lms.compose import create_storage
+from lms.config import Settings
+from lms.core import queue
+from lms.core.actor import AccountType
+from lms.core.clock import now
+from lms.core.ids import new_id
+from lms.core.queue import Doorbell
+from lms.courses.models import (
+    Course,
+    CourseInstructor,
+    CourseRun,
+    CourseVersion,
+    PublishedVersion,
+    RunSeats,
+)
+from lms.payments.operations import ensure_wallet
+from lms.payments.providers.registry import Providers
+from tenants import names
+from tenants.session import STILL_SETTLING, Database, OrganizationScope
+from tests.factories.people import Person, make_user
+
+T = TypeVar("T")
+SECRET_KEY = "sk_test_of_the_sandbox"
+WEBHOOK_SECRET = "whsec_test_of_the_sandbox"
+DEADLINE = 20.0  # seconds until a test gives up on something that should happen at once
+NOWHERE = "http://127.0.0.1:9"
+"""Where no provider listens (the discard port)."""
+
+FUND = text("""
+    WITH credited AS (
+        UPDATE wallets SET balance = balance + :amount, seq = seq + 1
+         WHERE id = :wallet_id RETURNING *
+    )
+    INSERT INTO wallet_transactions
+           (wallet_id, seq, kind, amount, currency, balance_after, counter_account, reference)
+    SELECT id, seq, 'adjustment', CAST(:amount AS bigint), currency, balance, 'manual', :reference
+      FROM credited
+""")
+WRONG_WALLETS = text("""
+    SELECT w.id FROM wallets w LEFT JOIN wallet_transactions t ON t.wallet_id = w.id
+     GROUP BY w.id
+    HAVING w.balance <> COALESCE(sum(t.amount), 0) OR w.seq <> count(t.seq)
+""")
+WRONG_SEATS = text("""
+    SELECT s.run_id FROM run_seats s
+     WHERE s.taken <> (SELECT count(*) FROM enrollments e WHERE e.run_id = s.run_id
+                          AND e.state IN ('pending', 'active', 'suspended', 'completed'))
+""")
+WRONG_PAYMENTS = text("""
+    SELECT p.id FROM payments p LEFT JOIN enrollments e ON e.payment_id = p.id
+     WHERE e.id IS NULL
+        OR p.live <> (e.state IN ('pending', 'active', 'suspended', 'completed'))
+        OR (p.method = 'wallet') <> EXISTS (SELECT FROM wallet_transactions t
+                                             WHERE t.payment_id = p.id AND t.kind = 'deduction')
+        OR p.refunded_amount <> (SELECT COALESCE(sum(r.amount), 0) FROM refunds r
+                                  WHERE r.payment_id = p.id AND r.state <> 'failed')
+""")
+
+
+def together(count: int, step: Callable[[int], T]) -> list[T]:
+    """Run a step in threads that start at the same moment; gives what each returned."""
+    start = threading.Barrier(count)
+
+    def run(number: int) -> T:
+        start.wait(DEADLINE)
+        return step(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+@contextmanager
+def running_sandbox(data: Path, *, settle_after: float = 600) -> Iterator[str]:
+    """Run a sandbox server in a process of its own; gives its base URL."""
+    command = [sys.executable, "-m", "lms.payments.providers.sandbox_server", "--port", "0"]
+    secrets = {"SANDBOX_SECRET_KEY": SECRET_KEY, "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET}
+    with (
+        data.with_suffix(".log").open("ab") as log,
+        subprocess.Popen(
+            [*command, "--data", str(data), "--settle-after", str(settle_after)],
+            env={**os.environ, **secrets},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], DEADLINE)[0], "it did not start"
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.kill()
+
+
+@contextmanager
+def paying_app(settings: Settings, sandbox_url: str | None) -> Iterator[Flask]:
+    """Build an app whose payments go to a sandbox; None for an installation without a provider."""
+    settings = replace(
+        settings,
+        sandbox_url=sandbox_url,
+        sandbox_secret_key=SECRET_KEY,
+        sandbox_webhook_secret=WEBHOOK_SECRET,
+        database_pool_size=16,
+    )
+    app = create_app(settings)
+    app.extensions["edge"].services.add(Providers, Providers.from_settings(settings))
+    yield app
+    app.extensions["edge"].database.dispose()
+
+
+@dataclass(frozen=True)
+class Academy:
+    """One organization, seen by a test: over HTTP as its people, and in the database."""
+
+    app: Flask
+    database: Database
+    admin_engine: Engine
+    organization_id: UUID
+    slug: str
+
+    @property
+    def scope(self) -> OrganizationScope:
+        return OrganizationScope(self.organization_id, STILL_SETTLING)
+
+    @property
+    def settings(self) -> Settings:
+        return self.app.extensions["edge"].services.get(Settings)
+
+    def with_app(self, app: Flask) -> Academy:
+        """The same organization, served by another installation."""
+        return replace(self, app=app)
+
+    # --- people and runs
+
+    def person(self, account_type: AccountType = "student", *, money: int = 0) -> Person:
+        """Make a signed-in user, with money in the wallet."""
+        person = make_user(self.database, self.organization_id, account_type, app=self.app)
+        if money:
+            with self.database.transaction(self.scope) as session:
+                wallet_id = ensure_wallet(session, person.id).id
+                values = {"wallet_id": wallet_id, "amount": money, "reference": str(new_id())}
+                session.execute(FUND, values)
+        return person
+
+    def run(
+        self,
+        *,
+        price: int = 4900,
+        capacity: int | None = None,
+        opens_in: float = -1,
+        starts_in: float = 7,
+        teacher: Person | None = None,
+        **changes: Any,
+    ) -> UUID:
+        """Make a course with a published version and a run; times in days from now."""
+        teacher = teacher or self.person("instructor")
+        course_id, version_id, run_id, at = new_id(), new_id(), new_id(), now()
+        opens_at = at + timedelta(days=opens_in)
+        run = {
+            "title": "January cohort",
+            "starts_at": at + timedelta(days=starts_in),
+            "ends_at": at + timedelta(days=starts_in + 60),
+            "enrollment_opens_at": opens_at,
+            "enrollment_closes_at": opens_at + timedelta(days=30),
+            "price_amount": price,
+            "currency": "EUR",
+            **changes,
+        }
+        with self.database.transaction(self.scope) as session:
+            session.add(Course(id=course_id, instructor_id=teacher.id, title="Coffee roasting"))
+            session.flush()
+            session.add(CourseInstructor(course_id=course_id, user_id=teacher.id))
+            session.add(
+                CourseVersion(
+                    id=version_id, course_id=course_id, number=1, state="published", published_at=at
+                )
+            )
+            session.flush()
+            session.add(
+                PublishedVersion(
+                    version_id=version_id,
+                    course_id=course_id,
+                    content_hash="0" * 64,
+                    outline={},
+                    rules={},
+                    published_by=teacher.id,
+                )
+            )
+            session.flush()
+            session.add(
+                CourseRun(
+                    id=run_id, course_id=course_id, version_id=version_id, capacity=capacity, **run
+                )
+            )
+            session.flush()
+            session.add(RunSeats(run_id=run_id, capacity=capacity))
+        return run_id
+
+    # --- over HTTP
+
+    def get(self, path: str, person: Person, **query: str) -> TestResponse:
+        return self.app.test_client().get(
+            f"/api/v1{path}",
+            base_url=f"http://{self.slug}.localhost",
+            headers=person.headers,
+            query_string=query,
+        )
+
+    def post(
+        self, path: str, person: Person, body: Any = None, *, key: str | None = None
+    ) -> TestResponse:
+        """Post with a fresh Idempotency-Key, or the given one."""
+        return self.app.test_client().post(
+            f"/api/v1{path}",
+            base_url=f"http://{self.slug}.localhost",
+            headers={**person.headers, "Idempotency-Key": key or str(uuid4())},
+            json=body,
+        )
+
+    def enroll(
+        self,
+        person: Person,
+        run_id: UUID,
+        method: str = "wallet",
+        *,
+        token: str | None = None,
+        key: str | None = None,
+    ) -> TestResponse:
+        payment = {"method": method} if token is None else {"method": method, "token": token}
+        return self.post(f"/runs/{run_id}/enrollments", person, {"payment": payment}, key=key)
+
+    def top_up(
+        self, person: Person, amount: int, token: str = "tok_success", *, key: str | None = None
+    ) -> TestResponse:
+        body = {"amount": {"amount": amount, "currency": "EUR"}, "token": token}
+        return self.post("/wallet/top-ups", person, body, key=key)
+
+    def balance(self, person: Person) -> int:
+        return self.get("/wallet", person).get_json()["balance"]["amount"]
+
+    def deliver(self, body: bytes, signature: str) -> TestResponse:
+        """Post a webhook as the provider does."""
+        return self.app.test_client().post(
+            "/api/v1/webhooks/sandbox",
+            base_url=f"http://{self.slug}.localhost",
+            headers={"Sandbox-Signature": signature, "Content-Type": "application/json"},
+            data=body,
+        )
+
+    # --- at the provider
+
+    def settle_at_provider(self, provider_payment_id: str) -> None:
+        """Let a pending payment succeed at the sandbox."""
+        httpx.post(
+            f"{self.settings.sandbox_url}/v1/payments/{provider_payment_id}/settle",
+            headers={
+                "Authorization": f"Bearer {SECRET_KEY}",
+                "Sandbox-Account": str(self.organization_id),
+            },
+        ).raise_for_status()
+
+    def at_provider(self, provider_payment_id: str) -> dict[str, Any]:
+        """What the sandbox says of a payment."""
+        answer = httpx.get(
+            f"{self.settings.sandbox_url}/v1/payments/{provider_payment_id}",
+            headers={
+                "Authorization": f"Bearer {SECRET_KEY}",
+                "Sandbox-Account": str(self.organization_id),
+            },
+        )
+        return answer.raise_for_status().json()
+
+    # --- in the database
+
+    def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        """Read as the organization's role."""
+        with self.database.transaction(self.scope) as session:
+            return [dict(row) for row in session.execute(text(sql), values).mappings()]
+
+    def execute_as_owner(self, sql: str, **values: Any) -> None:
+        """Change what no request can: time, above all."""
+        path = names.quote(names.schema_name(self.organization_id))
+        with self.admin_engine.begin() as connection:
+            set_path = text("SELECT set_config('search_path', :path, true)")
+            connection.execute(set_path, {"path": path})
+            connection.execute(text(sql), values)
+
+    def seats_taken(self, run_id: UUID) -> int:
+        sql = "SELECT taken FROM run_seats WHERE run_id = :run_id"
+        return self.rows(sql, run_id=run_id)[0]["taken"]
+
+    def assert_books_balance(self) -> None:
+        """Wallets equal their journals, seats their enrollments, payments what hangs on them."""
+        with self.database.transaction(self.scope) as session:
+            assert session.execute(WRONG_WALLETS).all() == []
+            assert session.execute(WRONG_SEATS).all() == []
+            assert session.execute(WRONG_PAYMENTS).all() == []
+
+    # --- jobs
+
+    def work(self, kind: str, subject_id: UUID | str) -> list[dict[str, Any]]:
+        """The open rows of work about a subject."""
+        return self.rows(
+            "SELECT * FROM platform.work WHERE kind = :kind AND subject_id = :subject_id"
+            " AND state IN ('waiting', 'running')",
+            kind=kind,
+            subject_id=UUID(str(subject_id)),
+        )
+
+    def do_work(self, kind: str, subject_id: UUID | str) -> None:
+        """Let the open work about a subject come due, and do it as a worker does."""
+        (row,) = self.work(kind, subject_id)
+        self.execute_as_owner(
+            "UPDATE platform.work SET due_at = now() - interval '1 second' WHERE id = :id",
+            id=row["id"],
+        )
+        context = JobContext(
+            database=self.database,
+            storage=create_storage(self.settings),
+            settings=self.settings,
+            doorbell=Doorbell(self.settings.redis_url),
+            scope=self.scope,
+            should_stop=lambda: False,
+        )
+        with self.database.transaction(self.scope) as session:
+            claim = claims.claim(session, self.organization_id, row["id"], lease_seconds=30)
+        assert claim is not None
+        handler = settle_payment if kind == queue.SETTLE_PAYMENT else expire_enrollment
+        handler(context, claim)

@@ -1,0 +1,214 @@
+"""The dispatcher: few at a time, fairly, and again when something was lost."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+import redis
+from sqlalchemy import text
+
+from jobs.connection import connect, queue_of
+from jobs.dispatch import LOST_AFTER_SECONDS, Bell, Dispatcher
+from lms.core.ids import new_id
+from tenants.session import PLATFORM, OrganizationScope
+from tests.factories.jobs import Stack, until
+
+
+@pytest.fixture
+def connection(stack: Stack) -> Iterator[redis.Redis]:
+    connection = connect(stack.settings.redis_url, socket_timeout=5)
+    connection.flushall()
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def dispatcher(stack: Stack, connection: redis.Redis) -> Dispatcher:
+    return Dispatcher(stack.database, connection)
+
+
+def add_work(
+    stack: Stack, organization_id: UUID, count: int = 1, *, state: str = "waiting", fence: int = 0
+) -> list[UUID]:
+    ids = [new_id() for _ in range(count)]
+    lease = "now() - interval '1 s'" if state == "running" else "NULL"
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(
+            text(
+                "INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, state,"
+                " fence, lease_until)"
+                f" VALUES (:id, :organization_id, 'media', 'test', :id, :state, :fence, {lease})"
+            ),
+            [
+                {"id": id_, "organization_id": organization_id, "state": state, "fence": fence}
+                for id_ in ids
+            ],
+        )
+    return ids
+
+
+def queued(connection: redis.Redis) -> list[UUID]:
+    """Ids of work in the RQ queue `media`, in order."""
+    return [UUID(job_id.partition("_")[0]) for job_id in queue_of(connection, "media").job_ids]
+
+
+def take_first(connection: redis.Redis) -> None:
+    """Dequeue, as a worker does when it begins."""
+    queue_of(connection, "media").pop_job_id()
+
+
+def test_a_backlog_of_one_organization_does_not_hold_up_another(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    large, small = new_organization(), new_organization()
+    add_work(stack, large, 100)
+    dispatcher.tick()
+    (latecomer,) = add_work(stack, small)
+    take_first(connection)
+    dispatcher.tick()
+    assert latecomer in queued(connection)
+
+
+def test_only_a_few_are_handed_out_at_a_time(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    add_work(stack, new_organization(), 50)
+    for _ in range(3):
+        dispatcher.tick()
+    assert len(queued(connection)) == 2
+
+
+def test_a_job_carries_ids_and_nothing_else(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    organization_id = new_organization()
+    (work_id,) = add_work(stack, organization_id)
+    dispatcher.tick()
+    (job,) = queue_of(connection, "media").jobs
+    assert job.id == f"{work_id}_1"
+    assert list(job.args or ()) == [str(work_id), str(organization_id)]
+    assert job.result_ttl == 0
+    assert job.retries_left is None
+
+
+def age_handouts(stack: Stack) -> None:
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(
+            text(
+                "UPDATE platform.work"
+                " SET handed_out_at = handed_out_at - make_interval(secs => :seconds)"
+            ),
+            {"seconds": LOST_AFTER_SECONDS + 1},
+        )
+
+
+def test_what_a_flushed_redis_forgot_is_handed_out_again(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    (work_id,) = add_work(stack, new_organization())
+    dispatcher.tick()
+    connection.flushall()
+    dispatcher.tick()
+    assert queued(connection) == []
+    age_handouts(stack)
+    dispatcher.tick()
+    assert queue_of(connection, "media").job_ids == [f"{work_id}_2"]
+
+
+def test_what_still_waits_in_the_queue_is_not_handed_out_twice(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    (work_id,) = add_work(stack, new_organization())
+    dispatcher.tick()
+    age_handouts(stack)
+    dispatcher.tick()
+    assert queue_of(connection, "media").job_ids == [f"{work_id}_1"]
+
+
+def test_work_whose_lease_ran_out_is_handed_out_again(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    (work_id,) = add_work(stack, new_organization(), state="running", fence=1)
+    dispatcher.tick()
+    assert queued(connection) == [work_id]
+
+
+def test_what_is_due_later_waits(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    (work_id,) = add_work(stack, new_organization())
+    set_due = text("UPDATE platform.work SET due_at = now() + :delay * interval '1 s'")
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(set_due, {"delay": 60})
+    dispatcher.tick()
+    assert queued(connection) == []
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(set_due, {"delay": -1})
+    dispatcher.tick()
+    assert queued(connection) == [work_id]
+
+
+def test_the_process_lives_through_a_redis_that_goes_away_and_stops_when_asked(
+    stack: Stack, new_organization: Callable[[], UUID]
+) -> None:
+    process = stack.start("jobs.dispatch")
+    organization_id = new_organization()
+    (first,) = add_work(stack, organization_id)
+
+    def has(work_id: UUID) -> bool:
+        with connect(stack.settings.redis_url, socket_timeout=5) as client:
+            return work_id in queued(client)
+
+    until(lambda: has(first), 20)
+    stack.redis.kill()
+    (second,) = add_work(stack, organization_id)
+    stack.redis.start()
+    until(lambda: has(second) and has(first), 30)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+def test_the_bell_is_heard_at_once(stack: Stack, connection: redis.Redis) -> None:
+    bell = Bell(connection)
+    bell.wait(0.01)
+    stack.doorbell.ring("media")
+    began = time.monotonic()
+    bell.wait(30)
+    bell.close()
+    assert time.monotonic() - began < 10
+
+
+def test_the_organizations_own_role_sees_only_its_own_rows(
+    stack: Stack, new_organization: Callable[[], UUID]
+) -> None:
+    mine, other = new_organization(), new_organization()
+    add_work(stack, mine)
+    add_work(stack, other)
+    with stack.database.transaction(OrganizationScope(mine)) as session:
+        rows = session.execute(text("SELECT organization_id FROM platform.work")).scalars().all()
+    assert rows == [mine]

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from lms.core.errors import NotFoundError
+from lms.core.ids import new_id
+from lms.enrollments import operations
+from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
+from lms.enrollments.models import SEATED_STATES
+from lms.enrollments.transitions import TRANSITIONS, Change, State, move, try_move
+from tests.factories.money import Academy, together
+
+STATES: tuple[State, ...] = get_args(State)
+BECAUSE = Change("test")
+
+
+def enrollment_in(academy: Academy, state: State, *, capacity: int | None = None) -> dict[str, str]:
+    """An enrollment put into a state from behind, its seat with it."""
+    answer = academy.enroll(academy.person(), academy.run(price=0, capacity=capacity), "free")
+    enrollment = answer.get_json()["enrollment"]
+    academy.execute_as_owner(
+        "UPDATE enrollments SET state = :state, completed_at = now() WHERE id = :id",
+        state=state,
+        id=enrollment["id"],
+    )
+    academy.execute_as_owner(
+        "UPDATE run_seats SET taken = :taken WHERE run_id = :run_id",
+        taken=int(state in SEATED_STATES),
+        run_id=enrollment["run_id"],
+    )
+    return enrollment
+
+
+def move_to(academy: Academy, enrollment_id: str, state: State) -> None:
+    with academy.database.transaction(academy.scope) as session:
+        move(session, UUID(enrollment_id), state, BECAUSE)
+
+
+def state_of(academy: Academy, enrollment_id: str) -> str:
+    sql = "SELECT state FROM enrollments WHERE id = :id"
+    return academy.rows(sql, id=enrollment_id)[0]["state"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(before, after) for before, after in product(STATES, STATES) if after in TRANSITIONS[before]],
+)
+def test_each_step_of_the_table_is_taken_with_its_seat_and_its_history(
+    academy: Academy, before: State, after: State
+) -> None:
+    enrollment = enrollment_in(academy, before)
+    move_to(academy, enrollment["id"], after)
+    assert state_of(academy, enrollment["id"]) == after
+    assert academy.seats_taken(UUID(enrollment["run_id"])) == int(after in SEATED_STATES)
+    changes = academy.rows(
+        "SELECT from_state, to_state, reason FROM enrollment_changes"
+        " WHERE enrollment_id = :id ORDER BY id",
+        id=enrollment["id"],
+    )
+    assert changes[-1] == {"from_state": before, "to_state": after, "reason": "test"}
+
+
+@pytest.mark.parametrize("before", STATES)
+def test_every_other_step_is_refused_with_what_is_allowed(academy: Academy, before: State) -> None:
+    enrollment = enrollment_in(academy, before)
+    for after in STATES:
+        if after in TRANSITIONS[before]:
+            continue
+        with pytest.raises(TransitionNotAllowedError) as refusal:
+            move_to(academy, enrollment["id"], after)
+        assert refusal.value.params["allowed"] == sorted(TRANSITIONS[before])
+    assert state_of(academy, enrollment["id"]) == before
+
+
+def test_an_enrollment_does_not_come_back_into_a_full_run(academy: Academy) -> None:
+    enrollment = enrollment_in(academy, "expired", capacity=1)
+    academy.enroll(academy.person(), UUID(enrollment["run_id"]), "free")
+    with pytest.raises(RunFullError):
+        move_to(academy, enrollment["id"], "active")
+    assert state_of(academy, enrollment["id"]) == "expired"
+
+
+def test_an_enrollment_that_is_not_there_cannot_change(academy: Academy) -> None:
+    with pytest.raises(NotFoundError):
+        move_to(academy, str(new_id()), "active")
+
+
+def test_of_many_changes_at_once_one_happens(academy: Academy) -> None:
+    enrollment = enrollment_in(academy, "active")
+
+    def withdraw(_number: int) -> bool:
+        with academy.database.transaction(academy.scope) as session:
+            return try_move(session, UUID(enrollment["id"]), "withdrawn", BECAUSE)
+
+    assert sum(together(4, withdraw)) == 1
+    assert academy.seats_taken(UUID(enrollment["run_id"])) == 0
+
+
+def test_completing_again_keeps_the_first_date(academy: Academy) -> None:
+    enrollment = enrollment_in(academy, "active")
+    enrollment_id = UUID(enrollment["id"])
+    academy.execute_as_owner(
+        "UPDATE enrollments SET completed_at = NULL WHERE id = :id", **{"id": enrollment_id}
+    )
+    seen = []
+    for rules_hash in ("first", "second"):
+        with academy.database.transaction(academy.scope) as session:
+            done = operations.complete(session, enrollment_id, rules_hash=rules_hash)
+            seen.append((done.state, done.completed_at, done.completed_rules_hash))
+    assert seen[0] == seen[1]
+    assert (seen[0][0], seen[0][2]) == ("completed", "first")
+    assert seen[0][1] is not None
+
+
+def test_a_withdrawn_enrollment_is_not_completed(academy: Academy) -> None:
+    enrollment = enrollment_in(academy, "withdrawn")
+    with academy.database.transaction(academy.scope) as session:
+        found = operations.complete(session, UUID(enrollment["id"]), rules_hash="x")
+    assert found.state == "withdrawn"
+
+
+def test_an_owned_enrollment_is_nobody_elses(academy: Academy) -> None:
+    person = academy.person()
+    enrollment = academy.enroll(person, academy.run(price=0), "free").get_json()["enrollment"]
+    enrollment_id = UUID(enrollment["id"])
+    with academy.database.transaction(academy.scope) as session:
+        assert operations.owned_enrollment(session, person.actor, enrollment_id).id == enrollment_id
+        with pytest.raises(NotFoundError):
+            operations.owned_enrollment(session, academy.person("admin").actor, enrollment_id)

@@ -1,0 +1,149 @@
+"""The domain's side of a conversion."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from lms.config import Settings
+from lms.core.ids import new_id
+from lms.core.queue import Doorbell
+from lms.media import transcoding
+from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
+from lms.media.transcoding import FinishedRendition, FinishedVideo, ladder_of
+from tenants.session import Database, OrganizationScope
+from tests.factories.people import make_user
+
+RENDITION = FinishedRendition(
+    label="360p",
+    width=640,
+    height=360,
+    bytes=1000,
+    bandwidth=800,
+    average_bandwidth=700,
+    codecs="avc1.64001e",
+    frame_rate=25.0,
+    media_key="m",
+    playlist_key="p",
+)
+FINISHED = FinishedVideo(
+    duration_seconds=10.0,
+    width=640,
+    height=360,
+    poster_key="poster",
+    cpu_seconds=1.5,
+    renditions=(RENDITION,),
+)
+
+
+@pytest.fixture
+def scope(acme: UUID) -> OrganizationScope:
+    return OrganizationScope(acme)
+
+
+@pytest.fixture
+def doorbell(settings: Settings) -> Doorbell:
+    return Doorbell(settings.redis_url)
+
+
+@pytest.fixture
+def job_id(database: Database, scope: OrganizationScope, app: Flask, doorbell: Doorbell) -> UUID:
+    """A running conversion at its first attempt."""
+    teacher = make_user(database, scope.id, "instructor", app=app)
+    asset_id = new_id()
+    with database.transaction(scope) as session:
+        session.add(
+            MediaAsset(
+                id=asset_id,
+                kind="video",
+                content_type="video/mp4",
+                size=1,
+                storage_key=f"o/{scope.id}/{asset_id}/original",
+                state="ready",
+                created_by=teacher.id,
+            )
+        )
+        session.flush()
+        video = Video(id=new_id(), asset_id=asset_id)
+        session.add(video)
+        session.flush()
+        job = transcoding.begin(session, doorbell, video)
+        assert transcoding.start(session, job.id, fence=1) is not None
+        return job.id
+
+
+def job(database: Database, scope: OrganizationScope, job_id: UUID) -> TranscodingJob:
+    with database.transaction(scope) as session:
+        return session.get_one(TranscodingJob, job_id)
+
+
+def test_progress_never_runs_backwards(
+    database: Database, scope: OrganizationScope, job_id: UUID
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.advance(session, job_id, 40)
+    with database.transaction(scope) as session:
+        transcoding.start(session, job_id, fence=2)
+        transcoding.advance(session, job_id, 5)
+    found = job(database, scope, job_id)
+    assert (found.progress, found.attempt, found.fence) == (40, 2, 2)
+
+
+def test_new_renditions_replace_all_older_ones(
+    database: Database, scope: OrganizationScope, job_id: UUID, doorbell: Doorbell
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.succeed(session, job_id, FINISHED)
+        video_id = session.get_one(TranscodingJob, job_id).video_id
+    with database.transaction(scope) as session:
+        second = transcoding.begin_again(session, doorbell, video_id)
+        transcoding.start(session, second.id, fence=1)
+        transcoding.succeed(session, second.id, FINISHED)
+    with database.transaction(scope) as session:
+        renditions = session.scalars(
+            select(VideoRendition.job_id).where(VideoRendition.video_id == video_id)
+        ).all()
+        assert renditions == [second.id]
+        assert session.get_one(Video, video_id).published_job_id == second.id
+
+
+def test_a_video_that_plays_keeps_playing_when_a_later_conversion_fails(
+    database: Database, scope: OrganizationScope, job_id: UUID, doorbell: Doorbell
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.succeed(session, job_id, FINISHED)
+        video_id = session.get_one(TranscodingJob, job_id).video_id
+        second = transcoding.begin_again(session, doorbell, video_id)
+        transcoding.fail(session, second.id, "unreadable", "Damaged.")
+    with database.transaction(scope) as session:
+        assert session.get_one(Video, video_id).state == "ready"
+        assert session.get_one(TranscodingJob, second.id).error_message == "Damaged."
+
+
+def test_what_has_ended_is_not_started_again(
+    database: Database, scope: OrganizationScope, job_id: UUID
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.fail(session, job_id, "unreadable", "Damaged.")
+    with database.transaction(scope) as session:
+        assert transcoding.start(session, job_id, fence=2) is None
+        transcoding.succeed(session, job_id, FINISHED)
+    assert job(database, scope, job_id).state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, (1080, 720, 480, 360)),
+        ({"ladder": [360, 720]}, (720, 360)),
+        ({"ladder": [0, "720", 100_000, True]}, (1080, 720, 480, 360)),
+        ({"ladder": "720"}, (1080, 720, 480, 360)),
+    ],
+)
+def test_the_ladder_is_the_organizations_where_it_makes_sense(
+    settings: dict[str, object], expected: tuple[int, ...]
+) -> None:
+    assert ladder_of(settings) == expected
