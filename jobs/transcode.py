@@ -7,10 +7,6 @@ left for a later collector.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -23,6 +19,7 @@ from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from jobs.ffmpeg.errors import PermanentMediaError
 from jobs.ffmpeg.transcode import Encoded, transcode
+from jobs.scratch import scratch
 from lms.media import transcoding
 from lms.media.transcoding import FinishedRendition, FinishedVideo
 from tenants.session import organization_of
@@ -58,12 +55,12 @@ def transcode_video(context: JobContext, claim: Claim) -> None:
     if source is None:
         return
     lease = Lease(context, claim)
-    with _scratch(context) as scratch:
-        original = scratch / "original"
+    with scratch(context.settings.scratch_path) as folder:
+        original = folder / "original"
         with lease.kept():
             context.storage.download(source.key, original)
         try:
-            encoded = _encode(source, lease, original, scratch)
+            encoded = _encode(source, lease, original, folder)
         except PermanentMediaError as error:
             log.info("video_refused", code=error.code, detail=error.detail[-2000:])
             code, message = error.code, error.message
@@ -94,21 +91,8 @@ def _start(context: JobContext, claim: Claim) -> _Source | None:
         )
 
 
-@contextmanager
-def _scratch(context: JobContext) -> Iterator[Path]:
-    """Yield an empty directory of our own and remove it afterwards."""
-    base = context.settings.scratch_path
-    if base is not None:
-        base.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="transcode-", dir=base))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _encode(source: _Source, lease: Lease, original: Path, scratch: Path) -> Encoded:
-    workdir = scratch / "out"
+def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Encoded:
+    workdir = folder / "out"
     workdir.mkdir()
 
     def on_progress(fraction: float) -> None:

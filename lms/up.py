@@ -140,7 +140,7 @@ def _servers(console: Console, port: int, data: Path) -> Iterator[dict[str, str]
 
 
 def _secrets(path: Path) -> dict[str, str]:
-    """Return this data folder's own secrets, made at its first use; the environment's come first."""
+    """Return this folder's own secrets, made at its first use; the environment's come first."""
     names = (
         "SECRET_KEY",
         "APP_DATABASE_PASSWORD",

@@ -124,7 +124,9 @@ def on_commit(session: Session, callback: Callable[..., None], *ids: UUID | str)
 
 
 @event.listens_for(ScopedSession, "after_begin")
-def _bind(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+def _bind(session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+    if transaction.nested:
+        return  # a savepoint, inside what is bound already
     scope = session.info.get("scope")
     served = session.info.get("served_revisions", frozenset())
     if isinstance(scope, OrganizationScope):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lms.cli.group import main
-from lms.cli.openapi import path_of, render_documents
+from lms.cli.openapi import DocumentError, path_of, render_documents
 from lms.cli.schemas import compare_histories
 from lms.models import TENANT_TABLES
 from tenants import ddl
@@ -45,8 +45,8 @@ def compare_documents() -> list[str]:
     """Compare the committed OpenAPI documents with the app's."""
     try:
         documents = render_documents()
-    except UserWarning as warning:
-        return [str(warning)]
+    except DocumentError as error:
+        return [error.message]
     return [
         f"{path_of(side)} differs. Run `lms openapi --write`, and read the change of contract."
         for side, document in documents.items()

@@ -20,6 +20,10 @@ DOCS = ddl.MIGRATIONS.parent / "docs"
 SIDES: tuple[Side, ...] = get_args(Side)
 
 
+class DocumentError(click.ClickException):
+    """The generator is not sure, for example because two schemas have one name."""
+
+
 def path_of(side: Side) -> Path:
     """Return where a side's document is committed."""
     return DOCS / f"openapi-{side}.json"
@@ -29,18 +33,20 @@ def render_documents() -> dict[Side, str]:
     """Return both documents as they are committed; nothing is connected to.
 
     Raises:
-        UserWarning: the generator is not sure, for example two schemas of one name.
+        DocumentError: the generator is not sure.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        app = create_app(
-            Settings(
-                database_url="postgresql+psycopg://document@localhost/document",
-                redis_url="redis://localhost",
-                secret_key="-" * 32,
-                storage_path=Path(folder),
-            )
+        settings = Settings(
+            database_url="postgresql+psycopg://document@localhost/document",
+            redis_url="redis://localhost",
+            secret_key="-" * 32,
+            storage_path=Path(folder),
         )
+        try:
+            app = create_app(settings)
+        except UserWarning as warning:
+            raise DocumentError(str(warning)) from warning
     documents = app.extensions["flask-smorest"]["apis"]
     return {
         side: json.dumps(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from sqlalchemy.orm import Mapped
+
 from lms.core.errors import StaleVersionError
 
 
 class Versioned(Protocol):
     """A row with SQLAlchemy's `version_id_col`, which makes the check atomic in the UPDATE."""
 
-    version: int
+    version: Mapped[int]
 
 
 def check_version(row: Versioned, expected: int | None) -> None:

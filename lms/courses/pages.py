@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Select, tuple_
@@ -13,17 +14,19 @@ from sqlalchemy.orm import Session
 from lms.core.pagination import InvalidCursorError, Page
 from lms.courses.models import Lesson, Module
 
+T = TypeVar("T", Module, Lesson)
 CURSOR = struct.Struct(">q16s")
 
 
-def page_of_modules(
-    session: Session, query: Select[Module], *, limit: int, cursor: str | None
-) -> Page[Module]:
-    """Read one page of modules by position.
+def page_in_order(
+    session: Session, query: Select[T], entity: type[T], *, limit: int, cursor: str | None
+) -> Page[T]:
+    """Read one page by position.
 
     Args:
         session: where to read.
-        query: the filtered query, without an order.
+        query: the filtered query of the entity, without an order.
+        entity: `Module` or `Lesson`.
         limit: most items to return.
         cursor: `next_cursor` of the page before.
 
@@ -31,19 +34,8 @@ def page_of_modules(
         InvalidCursorError: the cursor was not made here.
     """
     if cursor is not None:
-        query = query.where(tuple_(Module.position, Module.id) > _decode(cursor))
-    query = query.order_by(Module.position, Module.id).limit(limit + 1)
-    rows = session.scalars(query).all()
-    return Page(rows[:limit], _encode(rows[limit - 1]) if len(rows) > limit else None)
-
-
-def page_of_lessons(
-    session: Session, query: Select[Lesson], *, limit: int, cursor: str | None
-) -> Page[Lesson]:
-    """Read one page of lessons by position; as `page_of_modules`."""
-    if cursor is not None:
-        query = query.where(tuple_(Lesson.position, Lesson.id) > _decode(cursor))
-    query = query.order_by(Lesson.position, Lesson.id).limit(limit + 1)
+        query = query.where(tuple_(entity.position, entity.id) > _decode(cursor))
+    query = query.order_by(entity.position, entity.id).limit(limit + 1)
     rows = session.scalars(query).all()
     return Page(rows[:limit], _encode(rows[limit - 1]) if len(rows) > limit else None)
 

@@ -24,7 +24,7 @@ from lms.courses.models import (
     PublishedVersion,
 )
 from lms.courses.outline import LessonMedia, Tree, outline_of
-from lms.courses.pages import page_of_lessons, page_of_modules
+from lms.courses.pages import page_in_order
 from lms.media.models import MediaAsset, Video
 from lms.users.models import User
 
@@ -218,7 +218,7 @@ def list_modules(
     """
     taught_version(session, actor, version_id)
     query = select(Module).where(Module.version_id == version_id)
-    return page_of_modules(session, query, limit=limit, cursor=cursor)
+    return page_in_order(session, query, Module, limit=limit, cursor=cursor)
 
 
 def list_lessons(
@@ -231,7 +231,7 @@ def list_lessons(
     """
     taught_module(session, actor, module_id)
     query = select(Lesson).where(Lesson.module_id == module_id)
-    return page_of_lessons(session, query, limit=limit, cursor=cursor)
+    return page_in_order(session, query, Lesson, limit=limit, cursor=cursor)
 
 
 def published_outline(session: Session, version_id: UUID) -> PublishedVersion | None:

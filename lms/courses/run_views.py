@@ -80,6 +80,7 @@ def list_runs(call: Call, query: dict[str, Any]) -> Page[RunView]:
     id="getRun",
     returns=CourseRunOut,
     etag=True,
+    not_modified=False,
     example=RUN_EXAMPLE,
 )
 def get_run(call: Call, run_id: UUID) -> RunView:

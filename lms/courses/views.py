@@ -61,6 +61,7 @@ def create_course(call: Call, body: dict[str, Any]) -> CourseView:
     id="getCourse",
     returns=CourseOut,
     etag=True,
+    not_modified=False,
     example=COURSE_EXAMPLE,
 )
 def get_course(call: Call, course_id: UUID) -> CourseView:

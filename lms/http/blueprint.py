@@ -88,6 +88,7 @@ class ApiBlueprint(Blueprint):
         roles: frozenset[str] | None = None,
         transaction: Transaction = "request",
         etag: bool = False,
+        not_modified: bool = True,
         if_match: Literal["optional", "required"] | None = None,
         idempotent: bool = False,
         refusals: Iterable[int] = (),
@@ -109,6 +110,8 @@ class ApiBlueprint(Blueprint):
             roles: account types that may call it; the side's default when absent.
             transaction: see `Operation`.
             etag: the answer carries the row's version as ETag; GET answers 304 to If-None-Match.
+            not_modified: False where the answer shows more than the row (seats, phase, another
+                row's name): the ETag serves If-Match alone, and never 304.
             if_match: the view reads `call.expected_version(...)`; for the document.
             idempotent: needs an Idempotency-Key.
             refusals: statuses of the rules' own refusals (409, 402, ...).
@@ -131,8 +134,12 @@ class ApiBlueprint(Blueprint):
             query = PageQuery
 
         def register(view: View) -> View:
-            handler = _presenting(view, etag=etag, paged=paged, empty=status == 204)
+            handler = _presenting(
+                view, etag=etag, not_modified=not_modified, paged=paged, empty=status == 204
+            )
             schema = page_of(returns) if paged and returns is not None else returns
+            if content_type is not None:
+                schema = {"type": "string"}
             handler = self.response(status, schema, content_type=content_type, example=example)(
                 handler
             )
@@ -146,6 +153,7 @@ class ApiBlueprint(Blueprint):
                 "has_input": body is not None or query is not None,
                 "has_body": body is not None,
                 "etag": etag,
+                "not_modified": not_modified,
                 "if_match": if_match,
                 "refusals": tuple(refusals),
                 "paged": paged,
@@ -192,7 +200,7 @@ class PlatformBlueprint(ApiBlueprint):
     default_roles = SUPER_ADMINS
 
 
-def _presenting(view: View, *, etag: bool, paged: bool, empty: bool) -> View:
+def _presenting(view: View, *, etag: bool, not_modified: bool, paged: bool, empty: bool) -> View:
     """Wrap a view so that it returns what smorest's `response` expects, with our headers."""
 
     def handler(**kwargs: Any) -> Any:
@@ -204,7 +212,8 @@ def _presenting(view: View, *, etag: bool, paged: bool, empty: bool) -> View:
         headers: dict[str, str] = {}
         if etag:
             tag = f'"{result.version}"'
-            if request.method == "GET" and request.if_none_match.contains_raw(tag):
+            conditional = not_modified and request.method == "GET"
+            if conditional and request.if_none_match.contains_raw(tag):
                 return Response(status=304, headers={"ETag": tag})
             headers["ETag"] = tag
         if paged and isinstance(result, Page) and result.next_cursor:
@@ -271,7 +280,7 @@ def _document_headers(doc: dict[str, Any], info: dict[str, Any], method: str) ->
             "description": "Version of what is returned.",
             "schema": {"type": "string"},
         }
-        if method == "get":
+        if method == "get" and info["not_modified"]:
             parameters.append(
                 {
                     "in": "header",

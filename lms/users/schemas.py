@@ -71,9 +71,7 @@ class LoginIn(Schema):
 class RefreshIn(Schema):
     """The refresh token that `login` or the last `refresh` answered."""
 
-    refresh_token = ma.fields.String(
-        required=True, validate=validate.Length(min=1, max=MAX_TOKEN)
-    )
+    refresh_token = ma.fields.String(required=True, validate=validate.Length(min=1, max=MAX_TOKEN))
 
 
 class AcceptInvitationIn(Schema):

@@ -21,13 +21,11 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
-from jobs import claims
 from jobs.context import JobContext
-from jobs.payments import expire_enrollment, settle_payment
+from jobs.run import run_work
 from lms.app import create_app
 from lms.compose import create_storage
 from lms.config import Settings
-from lms.core import queue
 from lms.core.actor import AccountType
 from lms.core.clock import now
 from lms.core.ids import new_id
@@ -41,7 +39,6 @@ from lms.courses.models import (
     RunSeats,
 )
 from lms.payments.operations import ensure_wallet
-from lms.payments.providers.registry import Providers
 from tenants import names
 from tenants.session import STILL_SETTLING, Database, OrganizationScope
 from tests.factories.people import Person, make_user
@@ -130,7 +127,6 @@ def paying_app(settings: Settings, sandbox_url: str | None) -> Iterator[Flask]:
         database_pool_size=16,
     )
     app = create_app(settings)
-    app.extensions["edge"].services.add(Providers, Providers.from_settings(settings))
     yield app
     app.extensions["edge"].database.dispose()
 
@@ -349,8 +345,6 @@ class Academy:
             scope=self.scope,
             should_stop=lambda: False,
         )
-        with self.database.transaction(self.scope) as session:
-            claim = claims.claim(session, self.organization_id, row["id"], lease_seconds=30)
-        assert claim is not None
-        handler = settle_payment if kind == queue.SETTLE_PAYMENT else expire_enrollment
-        handler(context, claim)
+        run_work(context, row["id"])
+        (done,) = self.rows("SELECT state, error FROM platform.work WHERE id = :id", id=row["id"])
+        assert done == {"state": "done", "error": None}

@@ -182,6 +182,19 @@ def test_an_error_rolls_everything_back(database: Database, acme: UUID) -> None:
         assert found.first() is None
 
 
+def test_a_savepoint_undoes_its_own_part_only(database: Database, acme: UUID) -> None:
+    kept, undone = f"kept-{new_id()}", f"undone-{new_id()}"
+    with database.transaction(OrganizationScope(acme)) as session:
+        add_user(session, kept)
+        with pytest.raises(RuntimeError), session.begin_nested():
+            add_user(session, undone)
+            raise RuntimeError
+    with database.transaction(OrganizationScope(acme)) as session:
+        query = text("SELECT email FROM users WHERE email IN (:kept, :undone)")
+        found = session.execute(query, {"kept": kept, "undone": undone}).scalars().all()
+    assert found == [kept]
+
+
 def test_on_commit_runs_after_the_commit_and_not_after_an_error(
     database: Database, acme: UUID
 ) -> None:

@@ -153,7 +153,7 @@ def _refuse_when_held(session: Session, course_id: UUID) -> None:
     ).one()
     if runs or published:
         raise CourseInUseError(
-            f"The course is held by {runs} runs and {published} published versions.",
+            f"Runs ({runs}) and published versions ({published}) hold this course.",
             runs=runs,
             published_versions=published,
         )

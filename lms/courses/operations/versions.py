@@ -111,7 +111,7 @@ def publish_version(
     problems = problems_of(tree)
     if problems:
         raise VersionNotReadyError(
-            f"{len(problems)} problems keep this version from being published.", problems=problems
+            "This version cannot be published yet; see problems.", problems=problems
         )
     outline, rules = outline_of(tree), rules_of(tree)
     digest = content_hash(outline, rules)

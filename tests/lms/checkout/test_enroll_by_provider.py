@@ -5,8 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from lms.checkout.settlement import apply_payment
 from lms.config import Settings
-from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
+from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
+from lms.payments.attempts import Answer
 from tests.factories.money import Academy, paying_app
 from tests.factories.people import Person
 
@@ -85,6 +87,49 @@ def test_a_decline_says_why_and_leaves_nothing_live(
     again = academy.enroll(person, run_id, "provider", token=token, key=key)
     assert (again.status_code, again.get_json()) == (402, problem)
     academy.assert_books_balance()
+
+
+def test_a_decline_whose_answer_was_lost_is_told_again(academy: Academy) -> None:
+    person, run_id, key = academy.person(), academy.run(), str(uuid4())
+    first = academy.enroll(person, run_id, "provider", token="tok_declined", key=key)
+    academy.execute_as_owner(
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL"
+        " WHERE key = :key",
+        key=key,
+    )
+    again = academy.enroll(person, run_id, "provider", token="tok_declined", key=key)
+    assert (again.status_code, again.get_json()["code"]) == (402, "payment_declined")
+    assert again.get_json()["decline_code"] == first.get_json()["decline_code"]
+    academy.assert_books_balance()
+
+
+def test_money_that_comes_after_a_decline_is_given_back(academy: Academy) -> None:
+    person, run_id = academy.person(), academy.run()
+    academy.enroll(person, run_id, "provider", token="tok_declined")
+    (row,) = academy.rows("SELECT id FROM payments WHERE user_id = :id", id=person.id)
+    for _ in range(2):
+        with academy.database.transaction(academy.scope) as session:
+            bell = Doorbell(academy.settings.redis_url)
+            apply_payment(session, bell, row["id"], Answer("succeeded"))
+    refunds = academy.rows(
+        "SELECT amount, reason FROM refunds WHERE payment_id = :id", id=row["id"]
+    )
+    assert refunds == [{"amount": 4900, "reason": "late_money"}]
+    assert academy.seats_taken(run_id) == 0
+    academy.assert_books_balance()
+
+
+def test_repeated_and_older_news_of_a_payment_change_nothing(academy: Academy) -> None:
+    person = academy.person()
+    purchase = academy.enroll(person, academy.run(), "provider", token="tok_success").get_json()
+    for status in ("succeeded", "pending", "failed", "canceled", "unknown"):
+        with academy.database.transaction(academy.scope) as session:
+            bell = Doorbell(academy.settings.redis_url)
+            payment_id = UUID(purchase["payment"]["id"])
+            apply_payment(session, bell, payment_id, Answer(status, None, "late"))
+    payment = academy.get(f"/payments/{purchase['payment']['id']}", person).get_json()
+    assert payment == purchase["payment"]
+    assert enrollment_of(academy, person, purchase) == purchase["enrollment"]
 
 
 def test_after_a_decline_another_card_may_be_tried(academy: Academy) -> None:

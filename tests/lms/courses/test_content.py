@@ -112,6 +112,26 @@ def test_a_completion_rule_that_makes_no_sense_is_refused_with_its_pointer(
     assert pointer in {error["pointer"] for error in refused.json["errors"]}
 
 
+@pytest.mark.parametrize(
+    "completion",
+    [
+        {"rule": "viewed"},
+        {"rule": "dwell", "seconds": 1},
+        {"rule": "dwell", "seconds": 86400},
+        {"rule": "marked_by_learner"},
+        {"rule": "marked_by_staff"},
+    ],
+)
+def test_a_text_may_be_completed_by_every_rule_but_watching(
+    instructor: Api, draft: Content, completion: dict[str, Any]
+) -> None:
+    made = instructor.post(
+        f"/modules/{draft.module_ids[0]}/lessons", {**TEXT, "completion": completion}
+    )
+
+    assert made.json["completion"] == completion
+
+
 @pytest.mark.parametrize("percent", [0, 101])
 def test_watched_is_between_one_and_a_hundred_percent(
     instructor: Api, draft: Content, percent: int
@@ -304,6 +324,16 @@ def test_a_full_version_takes_no_more_modules(
     monkeypatch.setattr(policy, "MAX_MODULES", 2)
 
     refused = instructor.post(f"/course-versions/{draft.version_id}/modules", {"title": "Third"})
+
+    assert (refused.status_code, refused.json["code"]) == (409, "version_full")
+
+
+def test_a_full_version_takes_no_more_lessons(
+    instructor: Api, draft: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "MAX_LESSONS", 3)
+
+    refused = instructor.post(f"/modules/{draft.module_ids[0]}/lessons", TEXT)
 
     assert (refused.status_code, refused.json["code"]) == (409, "version_full")
 

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from lms.courses.errors import CourseInUseError, DraftExistsError, VersionPublishedError
 from lms.courses.models import Lesson
@@ -178,6 +179,21 @@ def test_editing_two_lessons_at_the_same_time_makes_nobody_wait(
         )
 
         assert other.result(timeout=10).id == made.lesson_ids[1]
+
+
+def test_of_two_edits_of_one_lesson_that_read_the_same_state_one_is_refused(
+    instructor: Api, database: Database, acme: UUID, thread: ThreadPoolExecutor
+) -> None:
+    made = make_draft(database, acme, instructor.person)
+    with database.transaction(OrganizationScope(acme)) as session:
+        hold(session, instructor, made.lesson_ids[0])
+        late = thread.submit(
+            edit, database, acme, lambda session: hold(session, instructor, made.lesson_ids[0])
+        )
+        wait_until_blocked(database, acme, late)
+
+    with pytest.raises(StaleDataError):
+        late.result(timeout=10)
 
 
 def test_copying_a_version_takes_as_many_statements_for_many_lessons_as_for_few(

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import ProgrammingError
 
 from lms.core.ids import new_id
+from lms.core.models import AuditEvent
 from lms.courses.models import PublishedVersion
 from lms.courses.queries import draft_outline, published_outline
 from tenants.session import Database, OrganizationScope
@@ -92,6 +93,17 @@ def test_a_new_draft_may_go_back_to_an_older_version(
     assert [lesson["lineage_id"] for lesson in outline["modules"][0]["lessons"]] == [
         str(made.lineage_ids[0])
     ]
+
+
+def test_when_every_version_is_archived_the_newest_of_them_is_copied(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_published(database, acme, instructor.person)
+    instructor.post(f"/course-versions/{made.version_id}/archive")
+
+    draft = instructor.post(f"/courses/{made.course_id}/versions", {})
+
+    assert draft.json["base_version_id"] == str(made.version_id)
 
 
 def test_a_draft_cannot_be_based_on_another_courses_version(
@@ -231,6 +243,26 @@ def test_a_version_without_lessons_is_not_ready(instructor: Api) -> None:
     refused = instructor.post(f"/course-versions/{version_id}/publish")
 
     assert [problem["code"] for problem in refused.json["problems"]] == ["no_lessons"]
+
+
+def test_publishing_is_audited_with_the_hash_of_what_was_frozen(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_draft(database, acme, instructor.person)
+
+    instructor.post(f"/course-versions/{made.version_id}/publish")
+
+    with database.transaction(OrganizationScope(acme)) as session:
+        row = published_outline(session, made.version_id)
+        audited = session.scalars(
+            select(AuditEvent).where(
+                AuditEvent.subject_id == made.version_id,
+                AuditEvent.action == "course_version.publish",
+            )
+        ).one()
+    assert row is not None
+    assert audited.actor_id == instructor.person.id
+    assert audited.after == {"number": 1, "content_hash": row.content_hash}
 
 
 def test_a_version_is_published_once(instructor: Api, database: Database, acme: UUID) -> None:

@@ -104,7 +104,7 @@ def test_completing_again_keeps_the_first_date(academy: Academy) -> None:
     enrollment = enrollment_in(academy, "active")
     enrollment_id = UUID(enrollment["id"])
     academy.execute_as_owner(
-        "UPDATE enrollments SET completed_at = NULL WHERE id = :id", **{"id": enrollment_id}
+        "UPDATE enrollments SET completed_at = NULL WHERE id = :id", id=enrollment_id
     )
     seen = []
     for rules_hash in ("first", "second"):

@@ -105,6 +105,13 @@ def probe_thing(call: Call, query: dict[str, Any]) -> Thing:
     return Thing()
 
 
+@tenant.operation("GET", "/seats", id="probeSeats", returns=ProbeOut, etag=True, not_modified=False)
+def probe_seats(call: Call) -> Thing:
+    """Read a thing that shows more than its row."""
+    del call
+    return Thing()
+
+
 @tenant.operation("PATCH", "/thing", id="probePatch", returns=ProbeOut, if_match="required")
 def probe_patch(call: Call) -> dict[str, Any]:
     """Change a thing."""

@@ -146,6 +146,11 @@ def test_an_etag_is_given_and_spares_the_second_download(
     assert again.headers["ETag"] == '"3"'
 
 
+def test_what_shows_more_than_its_row_is_never_304(client: FlaskClient, student: Person) -> None:
+    answer = client.get("/api/v1/seats", headers={**student.headers, "If-None-Match": '"3"'})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"3"')
+
+
 def test_a_write_that_needs_if_match_says_so(client: FlaskClient, student: Person) -> None:
     assert client.patch("/api/v1/thing", headers=student.headers).status_code == 428
 

@@ -162,7 +162,11 @@ def test_a_part_may_be_larger_than_a_json_body(client: FlaskClient, part_url: st
 
 @pytest.mark.parametrize(
     ("size", "status", "code"),
-    [(1_999_999, 400, "wrong_part_size"), (2_000_001, 413, "content_too_large")],
+    [
+        (1_999_999, 400, "wrong_part_size"),
+        (2_000_001, 400, "wrong_part_size"),
+        (2_000_002, 413, "content_too_large"),
+    ],
 )
 def test_a_part_of_another_size_is_refused(
     client: FlaskClient, part_url: str, size: int, status: int, code: str
