@@ -24,12 +24,12 @@ MAX_ERROR_LENGTH = 2_000
 
 CLAIM = text("""
     UPDATE platform.work
-       SET state = 'running', fence = fence + 1, error = NULL,
+       SET state = 'running', fence = fence + 1, claims = claims + 1, error = NULL,
            lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
      WHERE id = :id
        AND (state = 'waiting' AND due_at <= clock_timestamp()
             OR state = 'running' AND lease_until < clock_timestamp())
-    RETURNING kind, subject_id, queue, fence, attempts, max_attempts
+    RETURNING kind, subject_id, queue, fence, claims, attempts, max_attempts
 """)
 RENEW = text("""
     UPDATE platform.work
@@ -81,6 +81,7 @@ class Claim:
         subject_id: id of the row that the work is about.
         queue: `media` or `default`.
         fence: number of this claim; larger than that of every earlier one.
+        claims: how often it was claimed since a person (re)started it, this time included.
         attempts: how often the work has failed before.
         max_attempts: how often it may fail before it is given up.
         lease_seconds: how long the hold lasts without a renewal.
@@ -92,6 +93,7 @@ class Claim:
     subject_id: UUID
     queue: str
     fence: int
+    claims: int
     attempts: int
     max_attempts: int
     lease_seconds: float
@@ -121,6 +123,7 @@ def claim(
         subject_id=row.subject_id,
         queue=row.queue,
         fence=row.fence,
+        claims=row.claims,
         attempts=row.attempts,
         max_attempts=row.max_attempts,
         lease_seconds=lease_seconds,
@@ -160,7 +163,7 @@ def fail(session: Session, held: Claim, error: str) -> Literal["waiting", "faile
     Raises:
         LostLeaseError: the claim is not ours any more.
     """
-    last = held.attempts + 1 >= held.max_attempts or held.fence > MAX_CLAIMS
+    last = held.attempts + 1 >= held.max_attempts or held.claims > MAX_CLAIMS
     if last:
         bury(session, held, error)
         return "failed"

@@ -53,8 +53,8 @@ def run_work(context: JobContext, work_id: UUID) -> None:
 
 def _do(context: JobContext, claim: Claim) -> None:
     handler = HANDLERS[claim.kind]
-    if claim.fence > MAX_CLAIMS:
-        _fail(context, claim, handler, f"given up: claimed {claim.fence} times without an end")
+    if claim.claims > MAX_CLAIMS:
+        _fail(context, claim, handler, f"given up: claimed {claim.claims} times without an end")
         return
     try:
         handler.run(context, claim)

@@ -14,6 +14,7 @@ from lms.courses import (
     content_views,
     run_views,
     version_views,
+    video_views,
 )
 from lms.courses import media_views as media_file_views
 from lms.courses import views as course_views
@@ -24,7 +25,7 @@ from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
 from lms.learning import views as learning_views
-from lms.media import views as media_views
+from lms.media import views as file_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
 from lms.platform import views as platform_views
@@ -41,8 +42,9 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     version_views.blp,
     content_views.blp,
     media_file_views.blp,
+    video_views.blp,
     run_views.blp,
-    media_views.blp,
+    file_views.blp,
     enrollment_views.blp,
     payment_views.blp,
     checkout_views.blp,

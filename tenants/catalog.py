@@ -13,6 +13,7 @@ EVERYTHING = frozenset(
 )
 """Kinds of lines."""
 
+ENTER = text("SELECT set_config('search_path', :path, true)")
 # Positions of columns are left out: a migration appends what the models declare in between.
 # NOT NULL is told by the column; PostgreSQL 18 has constraints for it too.
 DESCRIBE = text("""
@@ -97,7 +98,7 @@ def describe(
         One line for each relation, column, constraint, index, grant and so on.
     """
     # Names that the path finds are written without their schema.
-    connection.execute(text(f"SET LOCAL search_path TO {names.quote(schema)}"))
+    connection.execute(ENTER, {"path": names.quote(schema)})
     wanted, left_out = set(kinds), set(without)
     lines = []
     for row in connection.execute(DESCRIBE, {"schema": schema}):

@@ -17,7 +17,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql.ddl import sort_tables
 
 from tenants import names
 from tenants.base import DEFAULT_TENANT_GRANTS
@@ -39,7 +38,7 @@ def render_end_state(metadata: MetaData) -> str:
     """
     dialect = postgresql.dialect()
     statements: list[str] = []
-    for table in sort_tables(metadata.tables.values()):
+    for table in metadata.sorted_tables:
         statements.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]

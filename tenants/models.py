@@ -66,7 +66,8 @@ class Work(PlatformBase):
     A row is written in the business transaction. The dispatcher hands due rows to RQ
     (`handed_out_at`, `handout`), a worker claims by compare-and-set: `fence` grows by one and
     `lease_until` is set on PostgreSQL's clock. Whoever finishes must still hold that fence, so
-    two workers can never both publish.
+    two workers can never both publish. `claims` counts them since the work was last (re)started by
+    a person: work that takes its workers down with it is given up.
     """
 
     __tablename__ = "work"
@@ -76,7 +77,11 @@ class Work(PlatformBase):
         CheckConstraint(
             "(state = 'running') = (lease_until IS NOT NULL)", name="running_has_a_lease"
         ),
-        Index("ix_work_due", "queue", "due_at", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_work_due",
+            *("queue", "organization_id", "due_at", "id"),
+            postgresql_where=text("state = 'waiting' AND handed_out_at IS NULL"),
+        ),
         Index("ix_work_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_work_organization", "organization_id", "state", "queue"),
         Index(
@@ -100,6 +105,7 @@ class Work(PlatformBase):
     handed_out_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(server_default="0")
+    claims: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")
     max_attempts: Mapped[int] = mapped_column(server_default="4")
     error: Mapped[str | None]

@@ -24,12 +24,32 @@ from lms.http.blueprint import ADMINS, PUBLIC, TenantBlueprint
 from lms.http.call import Call
 from lms.payments.attempts import Answer, Attempt, ask, look
 from lms.payments.errors import InvalidWebhookError, PaymentDeclinedError
+from lms.payments.examples import PAYMENT, REFUND
 from lms.payments.models import Refund
 from lms.payments.presenting import accepted, claimed_subject, provider_of
 from lms.payments.providers.base import InvalidWebhook, ProviderRejected, ProviderUnavailable
 from lms.payments.providers.sandbox import SIGNATURE_HEADER
 from lms.payments.schemas import RefundOut
 from tenants.session import STILL_SETTLING
+
+PURCHASE = {
+    "enrollment": {
+        "id": "0193a1c2-7f00-7000-8000-000000000003",
+        "user_id": "0193a1c2-7f00-7000-8000-000000000002",
+        "run_id": "0193a1c2-7f00-7000-8000-000000000001",
+        "version_id": "0193a1c2-7f00-7000-8000-000000000005",
+        "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
+        "attempt": 1,
+        "state": "active",
+        "percent": 0,
+        "hold_until": None,
+        "activated_at": "2027-01-08T16:20:00Z",
+        "completed_at": None,
+        "ended_at": None,
+        "created_at": "2027-01-08T16:20:00Z",
+    },
+    "payment": PAYMENT,
+}
 
 blp = TenantBlueprint(
     "Checkout",
@@ -48,6 +68,7 @@ blp = TenantBlueprint(
     transaction="steps",
     idempotent=True,
     refusals=(402, 409),
+    example=PURCHASE,
 )
 def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | Response:
     """Enroll yourself in a run and pay for it.
@@ -92,6 +113,14 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     transaction="steps",
     idempotent=True,
     refusals=(409,),
+    example={
+        "enrollment": {
+            **PURCHASE["enrollment"],
+            "state": "withdrawn",
+            "ended_at": "2027-01-09T08:00:00Z",
+        },
+        "refund": REFUND,
+    },
 )
 def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     """Leave a run; your money goes back as the run's refund policy says.
@@ -106,9 +135,10 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
         subject_id = claimed_subject(call, session)
         withdrawal = withdraw(session, doorbell, call.actor, enrollment_id, subject_id=subject_id)
         work = settlement.open_work(session, subject_id)
-    if work is None:
+        provider = None if work is None else provider_of(call)
+    if work is None or provider is None:
         return withdrawal
-    answer = ask(provider_of(call), work[0])
+    answer = ask(provider, work[0])
     with call.transaction() as session:
         _apply(session, doorbell, work[0], answer)
         return find_withdrawal(session, enrollment_id, subject_id)
@@ -125,6 +155,7 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     transaction="steps",
     idempotent=True,
     refusals=(409,),
+    example=REFUND,
 )
 def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> Refund | Response:
     """Give a whole payment back to the wallet or the provider that it came from.
@@ -145,8 +176,9 @@ def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> 
             reason=body["reason"],
         )
         work = settlement.open_work(session, refund.id)
-    if work is not None:
-        answer = ask(provider_of(call), work[0])
+        provider = None if work is None else provider_of(call)
+    if work is not None and provider is not None:
+        answer = ask(provider, work[0])
         if answer.status == "failed":
             raise _refund_refused(answer.code, _applying(doorbell, work[0], answer))
         with call.transaction() as session:

@@ -15,6 +15,7 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.schema import CreateSchema
 
 from lms.embedded import EmbeddedPostgres
 from lms.models import PLATFORM_TABLES, TENANT_TABLES
@@ -55,7 +56,7 @@ def compare_histories() -> list[str]:
 
 
 def _compare_platform(connection: Connection) -> list[str]:
-    connection.execute(text(f"CREATE SCHEMA {names.quote(MODELS)}"))
+    connection.execute(CreateSchema(MODELS))
     translated = connection.execution_options(schema_translate_map={names.PLATFORM_SCHEMA: MODELS})
     PLATFORM_TABLES.create_all(translated)
     connection.execution_options(schema_translate_map=None)

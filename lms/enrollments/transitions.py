@@ -43,8 +43,12 @@ TRANSITIONS: Mapping[str | None, frozenset[State]] = {
 
 ENDED_STATES: tuple[State, ...] = ("withdrawn", "expired", "cancelled", "transferred")
 
+# The lock is the one that the UPDATE takes anyway (foreign keys may still point at the row), taken
+# first so that `before` is what a concurrent change left, not what it found.
 MOVE = text("""
-    WITH moved AS (
+    WITH before AS (
+        SELECT id, state FROM enrollments WHERE id = :id FOR NO KEY UPDATE
+    ), moved AS (
         UPDATE enrollments e
            SET state = CAST(:to_state AS text),
                version = e.version + 1,
@@ -57,9 +61,8 @@ MOVE = text("""
                                    ELSE e.completed_at END,
                completed_rules_hash = COALESCE(e.completed_rules_hash, CAST(:rules_hash AS text)),
                ended_at = CASE WHEN CAST(:to_state AS text) = ANY(:ended_states) THEN now() END
-          FROM enrollments before
-         WHERE e.id = :id AND before.id = e.id
-           AND e.state = before.state AND e.state = ANY(:from_states)
+          FROM before
+         WHERE e.id = before.id AND before.state = ANY(:from_states)
         RETURNING e.id, e.run_id, before.state AS from_state
     ), seats AS (
         SELECT moved.run_id,

@@ -15,6 +15,7 @@ from lms.http import problems
 from lms.http.blueprint import Side
 from lms.http.edge import Edge, host_of_request
 from lms.http.schemas import Problem
+from tenants.session import OrganizationScope
 
 ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 CONTENT_POLICY = (
@@ -111,8 +112,9 @@ def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
         host = host_of_request()
         if host == edge.platform_host:
             return "platform"
-        edge.resolver.resolve(host)
-        return "tenant"
+        # Entered, so that a suspended organization's page is as absent as an unknown one's.
+        with edge.database.transaction(OrganizationScope(edge.resolver.resolve(host))):
+            return "tenant"
 
     def openapi() -> Response:
         return jsonify(finished[side_of_host()])

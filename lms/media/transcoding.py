@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
 from lms.core.queue import TRANSCODE_VIDEO, Doorbell, enqueue
 from lms.media.errors import TranscodingOpenError
@@ -85,16 +84,17 @@ def begin(session: Session, doorbell: Doorbell, video: Video) -> TranscodingJob:
     return session.get_one(TranscodingJob, job_id)
 
 
-def begin_again(session: Session, doorbell: Doorbell, video_id: UUID) -> TranscodingJob:
+def begin_again(session: Session, doorbell: Doorbell, video: Video) -> TranscodingJob:
     """Queue a video once more; what is published stays until the new renditions replace it.
 
+    Args:
+        session: the organization's.
+        doorbell: rung after the commit.
+        video: locked by the caller.
+
     Raises:
-        NotFoundError: there is no such video.
         TranscodingOpenError: it is already queued or running.
     """
-    video = session.get(Video, video_id, with_for_update=True)
-    if video is None:
-        raise NotFoundError("There is no such video.")
     job = begin(session, doorbell, video)
     if video.state == "failed":
         video.state = "processing"
@@ -105,22 +105,43 @@ def begin_again(session: Session, doorbell: Doorbell, video_id: UUID) -> Transco
 def start(session: Session, job_id: UUID, *, fence: int) -> str | None:
     """Mark a job running under a claim.
 
+    A failed job is claimed only when its dead letter was revived: it is opened again, and so is a
+    video that had failed with it, unless another conversion of the video is open by now.
+
     Returns:
         The storage key of the original; None when the job has ended or was deleted.
     """
+    other = aliased(TranscodingJob)
+    superseded = exists().where(
+        other.video_id == TranscodingJob.video_id,
+        other.id != TranscodingJob.id,
+        other.state.in_(OPEN),
+    )
     found = session.execute(
         update(TranscodingJob)
-        .where(TranscodingJob.id == job_id, TranscodingJob.state.in_(OPEN))
+        .where(
+            TranscodingJob.id == job_id,
+            or_(
+                TranscodingJob.state.in_(OPEN),
+                and_(TranscodingJob.state == "failed", ~superseded),
+            ),
+        )
         .values(
             state="running",
             attempt=TranscodingJob.attempt + 1,
             fence=fence,
+            error_code=None,
+            error_message=None,
+            finished_at=None,
             started_at=func.coalesce(TranscodingJob.started_at, func.now()),
         )
         .returning(TranscodingJob.video_id)
     ).scalar()
     if found is None:
         return None
+    session.execute(
+        update(Video).where(Video.id == found, Video.state == "failed").values(state="processing")
+    )
     return session.scalar(
         select(MediaAsset.storage_key)
         .join(Video, Video.asset_id == MediaAsset.id)

@@ -1,90 +1,20 @@
-"""Videos and their conversion for staff, and the signed bytes of the local store."""
+"""The signed bytes of the local store."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
 from flask import Response, request
 
-from lms.core.pagination import Page
-from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
-from lms.http.blueprint import PUBLIC, STAFF, TenantBlueprint
+from lms.http.blueprint import PUBLIC, TenantBlueprint
 from lms.http.call import Call
-from lms.media import files, queries, transcoding
-from lms.media.models import TranscodingJob, Video, VideoRendition
-from lms.media.schemas import TranscodingJobOut, VideoOut, VideoRenditionOut
+from lms.media import files
 
 blp = TenantBlueprint(
-    "Media",
+    "Files",
     __name__,
-    description="Videos, their renditions and conversions; bytes behind signed addresses.",
+    description="Bytes behind signed addresses, where uploads are kept by the academy itself.",
 )
 FILES = "/files/<token>"
-
-
-@blp.operation("GET", "/videos/<uuid:video_id>", id="getVideo", returns=VideoOut, roles=STAFF)
-def get_video(call: Call, video_id: UUID) -> Video:
-    """Get a video.
-
-    For staff. Learners get what they need to play it from its lesson.
-    """
-    return queries.get_video(call.session, video_id)
-
-
-@blp.operation(
-    "GET",
-    "/videos/<uuid:video_id>/renditions",
-    id="listVideoRenditions",
-    returns=VideoRenditionOut,
-    paged=True,
-    roles=STAFF,
-)
-def list_video_renditions(
-    call: Call, video_id: UUID, query: dict[str, Any]
-) -> Page[VideoRendition]:
-    """List a video's renditions.
-
-    For staff. Empty until the first conversion succeeds; a later one replaces all at once.
-    """
-    return queries.list_renditions(call.session, video_id, **query)
-
-
-@blp.operation(
-    "GET",
-    "/videos/<uuid:video_id>/transcoding-jobs",
-    id="listTranscodingJobs",
-    returns=TranscodingJobOut,
-    paged=True,
-    roles=STAFF,
-)
-def list_transcoding_jobs(
-    call: Call, video_id: UUID, query: dict[str, Any]
-) -> Page[TranscodingJob]:
-    """List a video's conversions, the newest first.
-
-    For staff. Poll this for `state` and `progress`.
-    """
-    return queries.list_transcoding_jobs(call.session, video_id, **query)
-
-
-@blp.operation(
-    "POST",
-    "/videos/<uuid:video_id>/transcoding-jobs",
-    id="createTranscodingJob",
-    returns=TranscodingJobOut,
-    status=202,
-    roles=STAFF,
-    refusals=(409,),
-)
-def create_transcoding_job(call: Call, video_id: UUID) -> TranscodingJob:
-    """Convert a video again.
-
-    For staff. What is published keeps playing until the new renditions replace it. 409 while a
-    conversion is queued or running.
-    """
-    return transcoding.begin_again(call.session, call.use(Doorbell), video_id)
 
 
 @blp.operation(

@@ -14,6 +14,7 @@ from lms.http.call import Call
 from lms.payments import operations, queries
 from lms.payments.attempts import ask, open_attempt
 from lms.payments.errors import PaymentDeclinedError
+from lms.payments.examples import TOP_UP, WALLET
 from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction
 from lms.payments.presenting import accepted, claimed_subject, provider_of
 from lms.payments.schemas import (
@@ -33,7 +34,7 @@ blp = TenantBlueprint(
 )
 
 
-@blp.operation("GET", "/wallet", id="getWallet", returns=WalletOut)
+@blp.operation("GET", "/wallet", id="getWallet", returns=WalletOut, example=WALLET)
 def get_wallet(call: Call) -> Wallet:
     """Read your wallet.
 
@@ -97,6 +98,7 @@ def list_refunds(call: Call, payment_id: UUID, query: dict[str, Any]) -> Page[Re
     transaction="steps",
     idempotent=True,
     refusals=(402, 409),
+    example=TOP_UP,
 )
 def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
     """Deposit money into your wallet through the payment provider.

@@ -27,8 +27,8 @@ from tenants.session import on_commit
 # `fence` stays: it must only ever grow, so that a worker that comes back from the dead has lost.
 RETRY = text("""
     UPDATE platform.work
-       SET state = 'waiting', attempts = 0, due_at = now(), handed_out_at = NULL, error = NULL,
-           finished_at = NULL
+       SET state = 'waiting', attempts = 0, claims = 0, due_at = now(), handed_out_at = NULL,
+           error = NULL, finished_at = NULL
      WHERE id = :id AND state = 'failed'
  RETURNING id
 """)

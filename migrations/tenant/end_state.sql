@@ -1,3 +1,18 @@
+CREATE TABLE audit_events (
+	id UUID NOT NULL, 
+	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	actor_id UUID, 
+	action TEXT NOT NULL, 
+	subject_type TEXT NOT NULL, 
+	subject_id UUID NOT NULL, 
+	before JSONB, 
+	after JSONB, 
+	request_id TEXT, 
+	CONSTRAINT pk_audit_events PRIMARY KEY (id)
+);
+
+GRANT SELECT, INSERT ON "audit_events" TO __organization_role__;
+
 CREATE TABLE idempotency_keys (
 	user_id UUID NOT NULL, 
 	operation TEXT NOT NULL, 
@@ -14,21 +29,6 @@ CREATE TABLE idempotency_keys (
 );
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "idempotency_keys" TO __organization_role__;
-
-CREATE TABLE audit_events (
-	id UUID NOT NULL, 
-	at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	actor_id UUID, 
-	action TEXT NOT NULL, 
-	subject_type TEXT NOT NULL, 
-	subject_id UUID NOT NULL, 
-	before JSONB, 
-	after JSONB, 
-	request_id TEXT, 
-	CONSTRAINT pk_audit_events PRIMARY KEY (id)
-);
-
-GRANT SELECT, INSERT ON "audit_events" TO __organization_role__;
 
 CREATE TABLE provider_attempts (
 	id UUID NOT NULL, 
@@ -50,19 +50,6 @@ CREATE TABLE provider_attempts (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "provider_attempts" TO __organization_role__;
 
-CREATE TABLE webhook_events (
-	provider TEXT NOT NULL, 
-	account TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
-	type TEXT NOT NULL, 
-	provider_payment_id TEXT, 
-	applied_at TIMESTAMP WITH TIME ZONE, 
-	received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	CONSTRAINT pk_webhook_events PRIMARY KEY (provider, account, event_id)
-);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "webhook_events" TO __organization_role__;
-
 CREATE TABLE users (
 	id UUID NOT NULL, 
 	email TEXT NOT NULL, 
@@ -80,6 +67,19 @@ CREATE TABLE users (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "users" TO __organization_role__;
 
+CREATE TABLE webhook_events (
+	provider TEXT NOT NULL, 
+	account TEXT NOT NULL, 
+	event_id TEXT NOT NULL, 
+	type TEXT NOT NULL, 
+	provider_payment_id TEXT, 
+	applied_at TIMESTAMP WITH TIME ZONE, 
+	received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_webhook_events PRIMARY KEY (provider, account, event_id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "webhook_events" TO __organization_role__;
+
 CREATE TABLE courses (
 	id UUID NOT NULL, 
 	instructor_id UUID NOT NULL, 
@@ -95,6 +95,23 @@ CREATE TABLE courses (
 CREATE INDEX ix_courses_instructor_id ON courses (instructor_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "courses" TO __organization_role__;
+
+CREATE TABLE invitations (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	token_hash TEXT NOT NULL, 
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	accepted_at TIMESTAMP WITH TIME ZONE, 
+	created_by UUID, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_invitations PRIMARY KEY (id), 
+	CONSTRAINT fk_invitations_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
+	CONSTRAINT uq_invitations_token_hash UNIQUE (token_hash)
+);
+
+CREATE INDEX ix_invitations_user_id ON invitations (user_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "invitations" TO __organization_role__;
 
 CREATE TABLE media_assets (
 	id UUID NOT NULL, 
@@ -118,39 +135,6 @@ CREATE TABLE media_assets (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "media_assets" TO __organization_role__;
 
-CREATE TABLE wallets (
-	id UUID NOT NULL, 
-	user_id UUID NOT NULL, 
-	currency TEXT NOT NULL, 
-	balance BIGINT DEFAULT '0' NOT NULL, 
-	seq BIGINT DEFAULT '0' NOT NULL, 
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	CONSTRAINT pk_wallets PRIMARY KEY (id), 
-	CONSTRAINT uq_wallets_id_currency UNIQUE (id, currency), 
-	CONSTRAINT ck_wallets_never_overdrawn CHECK (balance >= 0), 
-	CONSTRAINT uq_wallets_user_id UNIQUE (user_id), 
-	CONSTRAINT fk_wallets_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
-);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "wallets" TO __organization_role__;
-
-CREATE TABLE invitations (
-	id UUID NOT NULL, 
-	user_id UUID NOT NULL, 
-	token_hash TEXT NOT NULL, 
-	expires_at TIMESTAMP WITH TIME ZONE NOT NULL, 
-	accepted_at TIMESTAMP WITH TIME ZONE, 
-	created_by UUID, 
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	CONSTRAINT pk_invitations PRIMARY KEY (id), 
-	CONSTRAINT fk_invitations_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
-	CONSTRAINT uq_invitations_token_hash UNIQUE (token_hash)
-);
-
-CREATE INDEX ix_invitations_user_id ON invitations (user_id);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "invitations" TO __organization_role__;
-
 CREATE TABLE user_sessions (
 	id UUID NOT NULL, 
 	user_id UUID NOT NULL, 
@@ -166,6 +150,22 @@ CREATE TABLE user_sessions (
 CREATE INDEX ix_user_sessions_live ON user_sessions (user_id) WHERE revoked_at IS NULL;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "user_sessions" TO __organization_role__;
+
+CREATE TABLE wallets (
+	id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	currency TEXT NOT NULL, 
+	balance BIGINT DEFAULT '0' NOT NULL, 
+	seq BIGINT DEFAULT '0' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_wallets PRIMARY KEY (id), 
+	CONSTRAINT uq_wallets_id_currency UNIQUE (id, currency), 
+	CONSTRAINT ck_wallets_never_overdrawn CHECK (balance >= 0), 
+	CONSTRAINT uq_wallets_user_id UNIQUE (user_id), 
+	CONSTRAINT fk_wallets_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "wallets" TO __organization_role__;
 
 CREATE TABLE course_instructors (
 	course_id UUID NOT NULL, 
@@ -245,21 +245,6 @@ CREATE INDEX ix_wallet_top_ups_wallet_id ON wallet_top_ups (wallet_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "wallet_top_ups" TO __organization_role__;
 
-CREATE TABLE published_versions (
-	version_id UUID NOT NULL, 
-	course_id UUID NOT NULL, 
-	content_hash TEXT NOT NULL, 
-	outline JSONB NOT NULL, 
-	rules JSONB NOT NULL, 
-	published_by UUID NOT NULL, 
-	published_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	CONSTRAINT pk_published_versions PRIMARY KEY (version_id), 
-	CONSTRAINT fk_published_versions_version_id_course_id_course_versions FOREIGN KEY(version_id, course_id) REFERENCES course_versions (id, course_id), 
-	CONSTRAINT uq_published_versions_version_id_course_id UNIQUE (version_id, course_id)
-);
-
-GRANT SELECT, INSERT ON "published_versions" TO __organization_role__;
-
 CREATE TABLE modules (
 	id UUID NOT NULL, 
 	version_id UUID NOT NULL, 
@@ -278,6 +263,21 @@ CREATE TABLE modules (
 CREATE INDEX ix_modules_order ON modules (version_id, position);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "modules" TO __organization_role__;
+
+CREATE TABLE published_versions (
+	version_id UUID NOT NULL, 
+	course_id UUID NOT NULL, 
+	content_hash TEXT NOT NULL, 
+	outline JSONB NOT NULL, 
+	rules JSONB NOT NULL, 
+	published_by UUID NOT NULL, 
+	published_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_published_versions PRIMARY KEY (version_id), 
+	CONSTRAINT fk_published_versions_version_id_course_id_course_versions FOREIGN KEY(version_id, course_id) REFERENCES course_versions (id, course_id), 
+	CONSTRAINT uq_published_versions_version_id_course_id UNIQUE (version_id, course_id)
+);
+
+GRANT SELECT, INSERT ON "published_versions" TO __organization_role__;
 
 CREATE TABLE transcoding_jobs (
 	id UUID NOT NULL, 
@@ -303,33 +303,6 @@ CREATE INDEX ix_transcoding_jobs_video_id ON transcoding_jobs (video_id);
 CREATE UNIQUE INDEX uq_transcoding_jobs_open ON transcoding_jobs (video_id) WHERE state IN ('queued', 'running');
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "transcoding_jobs" TO __organization_role__;
-
-CREATE TABLE lessons (
-	id UUID NOT NULL, 
-	module_id UUID NOT NULL, 
-	version_id UUID NOT NULL, 
-	lineage_id UUID NOT NULL, 
-	kind TEXT NOT NULL, 
-	title TEXT NOT NULL, 
-	content TEXT DEFAULT '' NOT NULL, 
-	estimated_seconds BIGINT DEFAULT '0' NOT NULL, 
-	required BOOLEAN DEFAULT true NOT NULL, 
-	preview BOOLEAN DEFAULT false NOT NULL, 
-	weight BIGINT DEFAULT '1' NOT NULL, 
-	completion JSONB NOT NULL, 
-	position BIGINT NOT NULL, 
-	version BIGINT DEFAULT '1' NOT NULL, 
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
-	CONSTRAINT pk_lessons PRIMARY KEY (id), 
-	CONSTRAINT uq_lessons_version_id_lineage_id UNIQUE (version_id, lineage_id), 
-	CONSTRAINT fk_lessons_module_id_version_id_modules FOREIGN KEY(module_id, version_id) REFERENCES modules (id, version_id) ON DELETE CASCADE, 
-	CONSTRAINT ck_lessons_kind_known CHECK (kind IN ('text', 'video', 'document', 'audio', 'link', 'live_session')), 
-	CONSTRAINT ck_lessons_weight_range CHECK (weight BETWEEN 1 AND 1000)
-);
-
-CREATE INDEX ix_lessons_order ON lessons (module_id, position);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "lessons" TO __organization_role__;
 
 CREATE TABLE course_runs (
 	id UUID NOT NULL, 
@@ -361,6 +334,33 @@ CREATE TABLE course_runs (
 CREATE INDEX ix_course_runs_course_id ON course_runs (course_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "course_runs" TO __organization_role__;
+
+CREATE TABLE lessons (
+	id UUID NOT NULL, 
+	module_id UUID NOT NULL, 
+	version_id UUID NOT NULL, 
+	lineage_id UUID NOT NULL, 
+	kind TEXT NOT NULL, 
+	title TEXT NOT NULL, 
+	content TEXT DEFAULT '' NOT NULL, 
+	estimated_seconds BIGINT DEFAULT '0' NOT NULL, 
+	required BOOLEAN DEFAULT true NOT NULL, 
+	preview BOOLEAN DEFAULT false NOT NULL, 
+	weight BIGINT DEFAULT '1' NOT NULL, 
+	completion JSONB NOT NULL, 
+	position BIGINT NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_lessons PRIMARY KEY (id), 
+	CONSTRAINT uq_lessons_version_id_lineage_id UNIQUE (version_id, lineage_id), 
+	CONSTRAINT fk_lessons_module_id_version_id_modules FOREIGN KEY(module_id, version_id) REFERENCES modules (id, version_id) ON DELETE CASCADE, 
+	CONSTRAINT ck_lessons_kind_known CHECK (kind IN ('text', 'video', 'document', 'audio', 'link', 'live_session')), 
+	CONSTRAINT ck_lessons_weight_range CHECK (weight BETWEEN 1 AND 1000)
+);
+
+CREATE INDEX ix_lessons_order ON lessons (module_id, position);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "lessons" TO __organization_role__;
 
 CREATE TABLE video_renditions (
 	id UUID NOT NULL, 
@@ -404,18 +404,6 @@ CREATE INDEX ix_media_files_lesson_id ON media_files (lesson_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "media_files" TO __organization_role__;
 
-CREATE TABLE run_seats (
-	run_id UUID NOT NULL, 
-	capacity BIGINT, 
-	taken BIGINT DEFAULT '0' NOT NULL, 
-	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
-	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
-	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
-	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
-);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "run_seats" TO __organization_role__;
-
 CREATE TABLE payments (
 	id UUID NOT NULL, 
 	user_id UUID NOT NULL, 
@@ -452,6 +440,18 @@ CREATE INDEX ix_payments_run_id ON payments (run_id);
 CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "payments" TO __organization_role__;
+
+CREATE TABLE run_seats (
+	run_id UUID NOT NULL, 
+	capacity BIGINT, 
+	taken BIGINT DEFAULT '0' NOT NULL, 
+	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
+	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
+	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
+	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "run_seats" TO __organization_role__;
 
 CREATE TABLE enrollments (
 	id UUID NOT NULL, 

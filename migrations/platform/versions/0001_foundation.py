@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("handed_out_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fence", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("claims", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("max_attempts", sa.BigInteger(), server_default="4", nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
@@ -135,10 +136,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_work_due",
         "work",
-        ["queue", "due_at"],
+        ["queue", "organization_id", "due_at", "id"],
         unique=False,
         schema="platform",
-        postgresql_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting' AND handed_out_at IS NULL"),
     )
     op.create_index(
         "ix_work_leases",

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from jobs.payments import next_look
 from lms.checkout.settlement import apply_payment
 from lms.config import Settings
+from lms.core.clock import now
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
 from lms.payments.attempts import Answer
 from tests.factories.money import Academy, paying_app
@@ -162,6 +165,16 @@ def test_while_a_payment_is_pending_the_next_look_is_asked_for_later(academy: Ac
     (second,) = academy.work(SETTLE_PAYMENT, purchase["payment"]["id"])
     assert (first["id"] != second["id"], second["attempts"]) == (True, 0)
     assert second["due_at"] > second["created_at"]
+
+
+@pytest.mark.parametrize(
+    ("open_for", "pause"),
+    [(0, 30), (60, 30), (3600, 1800), (24 * 3600, 6 * 3600), (-5, 30)],
+)
+def test_the_pauses_between_looks_grow_within_bounds(open_for: int, pause: int) -> None:
+    at = now()
+    due_at = next_look(at - timedelta(seconds=open_for), at)
+    assert due_at - at == timedelta(seconds=pause)
 
 
 def test_an_answer_that_was_lost_after_the_money_was_taken_is_found(academy: Academy) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import get_args
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
@@ -12,7 +15,7 @@ from lms.enrollments import operations
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import SEATED_STATES
 from lms.enrollments.transitions import TRANSITIONS, Change, State, move, try_move
-from tests.factories.money import Academy, together
+from tests.factories.money import DEADLINE, Academy, together
 
 STATES: tuple[State, ...] = get_args(State)
 BECAUSE = Change("test")
@@ -97,6 +100,31 @@ def test_of_many_changes_at_once_one_happens(academy: Academy) -> None:
             return try_move(session, UUID(enrollment["id"]), "withdrawn", BECAUSE)
 
     assert sum(together(4, withdraw)) == 1
+    assert academy.seats_taken(UUID(enrollment["run_id"])) == 0
+
+
+def test_a_change_that_waited_for_another_goes_on_from_what_that_left(academy: Academy) -> None:
+    enrollment = enrollment_in(academy, "active")
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+    def somebody_waits() -> bool:
+        with academy.admin_engine.connect() as connection:
+            return connection.execute(waiting).scalar_one() > 0
+
+    with ThreadPoolExecutor(1) as pool:
+        with academy.database.transaction(academy.scope) as session:
+            move(session, UUID(enrollment["id"]), "suspended", BECAUSE)
+            second = pool.submit(move_to, academy, enrollment["id"], "withdrawn")
+            deadline = time.monotonic() + DEADLINE
+            while not somebody_waits():
+                assert time.monotonic() < deadline, "the second change did not wait"
+        second.result(DEADLINE)
+    (last,) = academy.rows(
+        "SELECT from_state, to_state FROM enrollment_changes WHERE enrollment_id = :id"
+        " ORDER BY id DESC LIMIT 1",
+        id=enrollment["id"],
+    )
+    assert last == {"from_state": "suspended", "to_state": "withdrawn"}
     assert academy.seats_taken(UUID(enrollment["run_id"])) == 0
 
 

@@ -1,0 +1,43 @@
+"""Finding a lesson's video for those who teach its course."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.courses.models import CourseVersion, Lesson, MediaFile
+from lms.courses.queries import taught_by
+from lms.media.models import Video
+
+
+def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool = False) -> Video:
+    """Return the video of a lesson in a course that the actor teaches.
+
+    Args:
+        session: the organization's.
+        actor: who asks.
+        video_id: the video; versions of a course share it.
+        hold: lock it until the transaction ends.
+
+    Raises:
+        NotFoundError: there is none, or the actor teaches no course with it.
+    """
+    in_a_lesson = (
+        exists()
+        .where(
+            MediaFile.asset_id == Video.asset_id,
+            Lesson.id == MediaFile.lesson_id,
+            CourseVersion.id == Lesson.version_id,
+            taught_by(actor, CourseVersion.course_id),
+        )
+        .correlate(Video)
+    )
+    query = select(Video).where(Video.id == video_id, in_a_lesson)
+    video = session.scalar(query.with_for_update() if hold else query)
+    if video is None:
+        raise NotFoundError("There is no such video.")
+    return video

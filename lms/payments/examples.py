@@ -1,0 +1,44 @@
+"""Answers as clients will see them, for the document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WALLET: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-000000000006",
+    "balance": {"amount": 5100, "currency": "EUR"},
+    "created_at": "2027-01-08T16:00:00Z",
+}
+TOP_UP: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-000000000007",
+    "amount": {"amount": 10000, "currency": "EUR"},
+    "state": "succeeded",
+    "provider": "sandbox",
+    "failure_code": None,
+    "succeeded_at": "2027-01-08T16:10:01Z",
+    "created_at": "2027-01-08T16:10:00Z",
+}
+PAYMENT: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-000000000004",
+    "user_id": "0193a1c2-7f00-7000-8000-000000000002",
+    "run_id": "0193a1c2-7f00-7000-8000-000000000001",
+    "amount": {"amount": 4900, "currency": "EUR"},
+    "refunded_amount": {"amount": 0, "currency": "EUR"},
+    "method": "wallet",
+    "state": "succeeded",
+    "provider": None,
+    "failure_code": None,
+    "succeeded_at": "2027-01-08T16:20:00Z",
+    "created_at": "2027-01-08T16:20:00Z",
+}
+REFUND: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-000000000008",
+    "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
+    "amount": {"amount": 4900, "currency": "EUR"},
+    "destination": "wallet",
+    "state": "succeeded",
+    "failure_code": None,
+    "reason": "withdrawn, 100 %",
+    "succeeded_at": "2027-01-09T08:00:00Z",
+    "created_at": "2027-01-09T08:00:00Z",
+}
