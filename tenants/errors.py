@@ -30,5 +30,9 @@ class InvalidSlugError(TenancyError):
     """The slug cannot be a host label, or is reserved for the platform."""
 
 
+class NotMigratedError(TenancyError):
+    """The platform schema is not at the revision that this code needs."""
+
+
 class DatabaseUnavailableError(TenancyError):
     """PostgreSQL did not answer, or the connection pool is exhausted; try again soon."""

@@ -15,11 +15,13 @@ from uuid import UUID
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenants import ddl, names, roles
-from tenants.session import create_admin_engine
+from tenants.errors import NotMigratedError
+from tenants.session import Database, create_admin_engine
 
 LOCK_TIMEOUT = "5s"
 
@@ -51,6 +53,20 @@ def upgrade_platform(admin_url: str, app_url: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         roles.grant_host_lookup(connection, roles.login_role(app_url))
+
+
+def check_platform(database: Database) -> None:
+    """Make sure that the platform schema is at this code's revision.
+
+    Organizations are checked one by one as they are entered, so nothing here grows with them.
+
+    Raises:
+        NotMigratedError: `lms migrate` has to run first.
+    """
+    head = ScriptDirectory(str(ddl.MIGRATIONS / "platform")).get_current_head()
+    found = database.platform_revision()
+    if found != head:
+        raise NotMigratedError(f"the platform is at {found}, this code needs {head}")
 
 
 def upgrade_organizations(

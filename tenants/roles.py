@@ -31,8 +31,9 @@ HOST_LOOKUP = {
         *("currency", "time_zone", "locale", "settings"),
     ),
     "organization_domains": ("organization_id", "host", "verified_at"),
+    "alembic_version": ("version_num",),
 }
-"""What binding a transaction and finding a host read (`tenants.session`)."""
+"""What binding a transaction, finding a host and the readiness check read (`tenants.session`)."""
 
 TIMEOUTS = {
     "statement_timeout": "15s",

@@ -246,6 +246,13 @@ class Database:
         with _unavailable_when_broken(), self._engine.begin() as connection:
             return connection.execute(FIND_HOST, {"slug": slug, "host": host}).scalar()
 
+    def platform_revision(self) -> str | None:
+        """Return the revision that the platform schema is at; None before the first migration."""
+        with _unavailable_when_broken(), self._engine.begin() as connection:
+            return connection.execute(
+                text("SELECT version_num FROM platform.alembic_version")
+            ).scalar()
+
     def ping(self) -> None:
         """Ask PostgreSQL for a sign of life.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy import Connection, MetaData, make_url
 from sqlalchemy.schema import CreateSchema
 
 from lms.embedded import EmbeddedPostgres
@@ -173,4 +173,4 @@ def _outside_transactions(url: str, *statements: str) -> None:
     engine = create_admin_engine(url).execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in statements:
-            connection.execute(text(statement))
+            connection.exec_driver_sql(statement)

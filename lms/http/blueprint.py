@@ -85,6 +85,7 @@ class ApiBlueprint(Blueprint):
         returns: type[Schema] | None = None,
         paged: bool = False,
         status: int = 200,
+        accepted: bool = False,
         roles: frozenset[str] | None = None,
         transaction: Transaction = "request",
         etag: bool = False,
@@ -107,6 +108,7 @@ class ApiBlueprint(Blueprint):
             returns: schema of the answer, or of one item when `paged`.
             paged: the view returns a `Page`; `Link: rel="next"` is added.
             status: status of success.
+            accepted: it may also answer 202 with the same body, when the outcome is not known yet.
             roles: account types that may call it; the side's default when absent.
             transaction: see `Operation`.
             etag: the answer carries the row's version as ETag; GET answers 304 to If-None-Match.
@@ -143,6 +145,10 @@ class ApiBlueprint(Blueprint):
             handler = self.response(status, schema, content_type=content_type, example=example)(
                 handler
             )
+            if accepted:
+                handler = self.alt_response(
+                    202, schema=schema, success=True, description="Accepted; read it again later."
+                )(handler)
             if query is not None:
                 handler = self.arguments(query, location="query", arg_name="query")(handler)
             if body is not None:

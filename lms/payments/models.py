@@ -211,7 +211,14 @@ class WebhookEvent(TenantBase):
     """A provider's event, stored in the transaction of its effect; a replay finds it there."""
 
     __tablename__ = "webhook_events"
-    __table_args__ = (PrimaryKeyConstraint("provider", "account", "event_id"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("provider", "account", "event_id"),
+        Index(
+            "ix_webhook_events_unapplied",
+            *("provider", "provider_payment_id"),
+            postgresql_where=text("applied_at IS NULL"),
+        ),
+    )
 
     provider: Mapped[str]
     account: Mapped[str]

@@ -95,6 +95,7 @@ def list_refunds(call: Call, payment_id: UUID, query: dict[str, Any]) -> Page[Re
     body=TopUpIn,
     returns=TopUpOut,
     status=201,
+    accepted=True,
     transaction="steps",
     idempotent=True,
     refusals=(402, 409),

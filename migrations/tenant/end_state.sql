@@ -78,6 +78,8 @@ CREATE TABLE webhook_events (
 	CONSTRAINT pk_webhook_events PRIMARY KEY (provider, account, event_id)
 );
 
+CREATE INDEX ix_webhook_events_unapplied ON webhook_events (provider, provider_payment_id) WHERE applied_at IS NULL;
+
 GRANT SELECT, INSERT, UPDATE, DELETE ON "webhook_events" TO __organization_role__;
 
 CREATE TABLE courses (

@@ -22,8 +22,8 @@ from lms.core.queue import Doorbell
 from tenants.session import PLATFORM, Database, OrganizationScope
 
 ADD = text("""
-    INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, fence, attempts)
-    VALUES (:id, :organization_id, 'default', 'test', :id, :fence, :attempts)
+    INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, claims, attempts)
+    VALUES (:id, :organization_id, 'default', 'test', :id, :claims, :attempts)
 """)
 
 
@@ -56,7 +56,7 @@ def handled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     return install
 
 
-def add_work(context: JobContext, *, fence: int = 0, attempts: int = 0) -> UUID:
+def add_work(context: JobContext, *, claims: int = 0, attempts: int = 0) -> UUID:
     work_id = new_id()
     with context.database.transaction(context.scope) as session:
         session.execute(
@@ -64,7 +64,7 @@ def add_work(context: JobContext, *, fence: int = 0, attempts: int = 0) -> UUID:
             {
                 "id": work_id,
                 "organization_id": context.scope.id,
-                "fence": fence,
+                "claims": claims,
                 "attempts": attempts,
             },
         )
@@ -126,7 +126,7 @@ def test_work_that_keeps_killing_its_workers_is_given_up_without_another_try(
         pytest.fail("must not be tried again")
 
     told = handled(never)
-    work_id = add_work(context, fence=MAX_CLAIMS)
+    work_id = add_work(context, claims=MAX_CLAIMS)
     run_work(context, work_id)
     assert row(context, work_id).state == "failed"
     assert len(told) == 1

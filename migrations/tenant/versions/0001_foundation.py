@@ -132,6 +132,13 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("provider", "account", "event_id", name=op.f("pk_webhook_events")),
     )
+    op.create_index(
+        "ix_webhook_events_unapplied",
+        "webhook_events",
+        ["provider", "provider_payment_id"],
+        unique=False,
+        postgresql_where=sa.text("applied_at IS NULL"),
+    )
     op.create_table(
         "users",
         sa.Column("id", sa.Uuid(), nullable=False),

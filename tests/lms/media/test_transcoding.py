@@ -99,7 +99,7 @@ def test_new_renditions_replace_all_older_ones(
         transcoding.succeed(session, job_id, FINISHED)
         video_id = session.get_one(TranscodingJob, job_id).video_id
     with database.transaction(scope) as session:
-        second = transcoding.begin_again(session, doorbell, video_id)
+        second = transcoding.begin_again(session, doorbell, session.get_one(Video, video_id))
         transcoding.start(session, second.id, fence=1)
         transcoding.succeed(session, second.id, FINISHED)
     with database.transaction(scope) as session:
@@ -116,22 +116,55 @@ def test_a_video_that_plays_keeps_playing_when_a_later_conversion_fails(
     with database.transaction(scope) as session:
         transcoding.succeed(session, job_id, FINISHED)
         video_id = session.get_one(TranscodingJob, job_id).video_id
-        second = transcoding.begin_again(session, doorbell, video_id)
+        second = transcoding.begin_again(session, doorbell, session.get_one(Video, video_id))
         transcoding.fail(session, second.id, "unreadable", "Damaged.")
     with database.transaction(scope) as session:
         assert session.get_one(Video, video_id).state == "ready"
         assert session.get_one(TranscodingJob, second.id).error_message == "Damaged."
 
 
-def test_what_has_ended_is_not_started_again(
+def test_what_has_succeeded_is_not_started_again(
+    database: Database, scope: OrganizationScope, job_id: UUID
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.succeed(session, job_id, FINISHED)
+    with database.transaction(scope) as session:
+        assert transcoding.start(session, job_id, fence=2) is None
+    assert job(database, scope, job_id).state == "succeeded"
+
+
+def test_a_failed_conversion_publishes_nothing(
     database: Database, scope: OrganizationScope, job_id: UUID
 ) -> None:
     with database.transaction(scope) as session:
         transcoding.fail(session, job_id, "unreadable", "Damaged.")
     with database.transaction(scope) as session:
-        assert transcoding.start(session, job_id, fence=2) is None
         transcoding.succeed(session, job_id, FINISHED)
     assert job(database, scope, job_id).state == "failed"
+
+
+def test_a_revived_dead_letter_opens_its_conversion_and_video_again(
+    database: Database, scope: OrganizationScope, job_id: UUID
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.fail(session, job_id, "internal", "Please try again later.")
+    with database.transaction(scope) as session:
+        assert transcoding.start(session, job_id, fence=2) is not None
+    found = job(database, scope, job_id)
+    assert (found.state, found.error_code, found.finished_at) == ("running", None, None)
+    with database.transaction(scope) as session:
+        assert session.get_one(Video, found.video_id).state == "processing"
+
+
+def test_a_dead_letter_that_was_superseded_stays_dead(
+    database: Database, scope: OrganizationScope, job_id: UUID, doorbell: Doorbell
+) -> None:
+    with database.transaction(scope) as session:
+        transcoding.fail(session, job_id, "internal", "Please try again later.")
+        video_id = session.get_one(TranscodingJob, job_id).video_id
+        transcoding.begin_again(session, doorbell, session.get_one(Video, video_id))
+    with database.transaction(scope) as session:
+        assert transcoding.start(session, job_id, fence=2) is None
 
 
 @pytest.mark.parametrize(
