@@ -195,6 +195,7 @@ def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> 
     "POST",
     "/webhooks/<string:provider_name>",
     id="receiveWebhook",
+    raw_body="application/json",
     status=204,
     roles=PUBLIC,
     transaction="steps",

@@ -81,6 +81,7 @@ class ApiBlueprint(Blueprint):
         *,
         id: str,  # noqa: A002 - the document's own word
         body: type[Schema] | None = None,
+        raw_body: str | None = None,
         query: type[Schema] | None = None,
         returns: type[Schema] | None = None,
         paged: bool = False,
@@ -104,6 +105,7 @@ class ApiBlueprint(Blueprint):
             rule: path below `/api/v1` (or `/api/v1/platform`), with Flask's converters.
             id: the OpenAPI operationId; clients' method names are made of it.
             body: schema of the JSON body; the view gets it loaded, as `body`.
+            raw_body: media type of a body that the view reads itself, for the document.
             query: schema of the query parameters, as `query`. Paged lists extend `PageQuery`.
             returns: schema of the answer, or of one item when `paged`.
             paged: the view returns a `Page`; `Link: rel="next"` is added.
@@ -158,6 +160,7 @@ class ApiBlueprint(Blueprint):
                 "declared": declared,
                 "has_input": body is not None or query is not None,
                 "has_body": body is not None,
+                "raw_body": raw_body,
                 "etag": etag,
                 "not_modified": not_modified,
                 "if_match": if_match,
@@ -183,6 +186,9 @@ class ApiBlueprint(Blueprint):
         doc["responses"].pop(422, None)
         statuses = _problem_statuses(info, method)
         doc["responses"].update({status: f"Problem{status}" for status in sorted(statuses)})
+        if info["raw_body"] is not None:
+            content = {info["raw_body"]: {"schema": {"type": "string"}}}
+            doc["requestBody"] = {"required": True, "content": content}
         doc["security"] = [{"bearer": []}] if declared.roles else []
         if declared.roles:
             doc["x-roles"] = sorted(declared.roles)

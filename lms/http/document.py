@@ -59,6 +59,9 @@ class Document(Api):
     def _register_error_handlers(self) -> None:
         """Errors are answered by `lms.http.problems`, once for the whole app."""
 
+    def _register_pagination_header(self) -> None:
+        """Pages carry their cursor in the body; smorest's header would be a schema without use."""
+
     def _register_responses(self) -> None:
         """Declare one response component per status, as problem+json."""
         for status in PROBLEM_STATUSES:

@@ -39,6 +39,7 @@ def read_file(call: Call, token: str) -> Response:
     "PUT",
     FILES,
     id="writeFilePart",
+    raw_body="application/octet-stream",
     status=204,
     roles=PUBLIC,
     transaction="steps",
