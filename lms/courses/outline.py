@@ -107,14 +107,17 @@ def outline_of(tree: Tree) -> dict[str, Any]:
 def rules_of(tree: Tree) -> dict[str, Any]:
     """Return what completion needs: each lesson's rule by lineage, and the total to reach.
 
-    `required_weight` is the sum of the weights of required lessons; `duration_seconds` is that of
-    the lesson's video, None without one.
+    `lineages` leads from a lesson's id in this version to its lineage. `required_weight` is the sum
+    of the weights of required lessons; `duration_seconds` is that of the lesson's video, None
+    without one.
     """
     rules: dict[str, Any] = {}
+    lineages: dict[str, str] = {}
     required_weight = 0
     for module in tree.modules:
         for lesson in tree.lessons_of(module):
             video = tree.video_of(lesson)
+            lineages[str(lesson.id)] = str(lesson.lineage_id)
             rules[str(lesson.lineage_id)] = {
                 "required": lesson.required,
                 "weight": lesson.weight,
@@ -123,7 +126,7 @@ def rules_of(tree: Tree) -> dict[str, Any]:
                 "duration_seconds": None if video is None else video.duration_seconds,
             }
             required_weight += lesson.weight if lesson.required else 0
-    return {"lessons": rules, "required_weight": required_weight}
+    return {"lessons": rules, "lineages": lineages, "required_weight": required_weight}
 
 
 def problems_of(tree: Tree) -> list[dict[str, str]]:

@@ -41,8 +41,11 @@ FIND_LESSON = text("""
            p.rules -> 'lessons' -> l.lineage_id::text AS rule
       FROM enrollments e
       JOIN published_versions p ON p.version_id = e.version_id
-      JOIN lessons l ON l.id = :lesson_id AND l.version_id = e.version_id
-     WHERE e.id = :enrollment_id AND e.user_id = :user_id
+     CROSS JOIN LATERAL (
+           SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
+               AS lineage_id
+     ) l
+     WHERE e.id = :enrollment_id AND e.user_id = :user_id AND l.lineage_id IS NOT NULL
        FOR NO KEY UPDATE OF e
 """)
 

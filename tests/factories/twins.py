@@ -252,7 +252,11 @@ def _published(ids: TwinIds, canary: str) -> PublishedVersion:
         course_id=ids.course_id,
         content_hash=canary,
         outline={"version": version, "modules": [module]},
-        rules={"lessons": {str(ids.lineage_id): rule}},
+        rules={
+            "lessons": {str(ids.lineage_id): rule},
+            "lineages": {str(ids.lesson_id): str(ids.lineage_id)},
+            "required_weight": 1,
+        },
         published_by=ids.instructor_id,
     )
 
@@ -340,3 +344,22 @@ def settle(session: Session, ids: TwinIds) -> None:
         ]
     )
     session.flush()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the twins: its host, its text and tokens of its people."""
+
+    host: str
+    canary: str
+    tokens: dict[str, str]
+
+
+@dataclass(frozen=True)
+class World:
+    """Twins with shared ids, and ids that only acme has."""
+
+    acme: Side
+    globex: Side
+    shared: TwinIds
+    acme_only: TwinIds

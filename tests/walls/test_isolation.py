@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
-from lms.core.ids import new_id
-from lms.http.auth import issue_tokens
 from lms.http.blueprint import Operation
-from tenants.session import Database, OrganizationScope
-from tests.factories.twins import TwinIds, furnish, settle, sign_in
+from tests.factories.twins import TwinIds, World
 
 PLAIN_ENDPOINTS = {"openapi", "docs", "docs_asset", "healthz", "readyz"}
 """Routes that declare nothing, and so get no session and no organization."""
@@ -63,54 +59,6 @@ BODIES: dict[str, Any] = {
 """A valid body for every write: a route that is missing here fails the test."""
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the twins: its host, its text and tokens of its people."""
-
-    host: str
-    canary: str
-    tokens: dict[str, str]
-
-
-@dataclass(frozen=True)
-class World:
-    """Twins with shared ids, and ids that only acme has."""
-
-    acme: Side
-    globex: Side
-    shared: TwinIds
-    acme_only: TwinIds
-
-
-@pytest.fixture(scope="module")
-def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
-    shared, acme_only = TwinIds(), TwinIds()
-    word = new_id().hex[-10:]
-    sides = {}
-    for name, organization in (("acme", acme), ("globex", globex)):
-        canary = f"canary{name}{word}"
-        scope = OrganizationScope(organization)
-        tokens = {}
-        with database.transaction(scope) as session:
-            furnish(session, shared, canary, organization)
-            settle(session, shared)
-            if name == "acme":
-                furnish(session, acme_only, canary + "only", organization)
-                settle(session, acme_only)
-            for role, user_id in (
-                ("student", shared.user_id),
-                ("instructor", shared.instructor_id),
-                ("admin", shared.admin_id),
-            ):
-                session_id, refresh_id = sign_in(session, user_id)
-                with app.app_context():
-                    issued = issue_tokens(scope, user_id, session_id, refresh_id)
-                tokens[role] = issued["access_token"]
-                tokens[f"{role} refresh"] = issued["refresh_token"]
-        sides[name] = Side(f"{name}.localhost", canary, tokens)
-    return World(sides["acme"], sides["globex"], shared, acme_only)
-
-
 def operations(app: Flask, side: str) -> list[tuple[Rule, str, Operation]]:
     found = []
     for rule in app.url_map.iter_rules():
@@ -132,7 +80,7 @@ def path_of(app: Flask, rule: Rule, ids: TwinIds) -> str:
     return built[1]
 
 
-def call(  # noqa: PLR0917 - a request's parts, in the order in which one says them
+def call(
     client: FlaskClient, host: str, token: str | None, method: str, path: str, body: Any = None
 ) -> Any:
     headers = {"Idempotency-Key": str(uuid4()), "If-Match": '"1"'}

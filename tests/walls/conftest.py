@@ -1,0 +1,42 @@
+"""Twin organizations: the same ids on both sides, a canary of its own on each."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from lms.core.ids import new_id
+from lms.http.auth import issue_tokens
+from tenants.session import Database, OrganizationScope
+from tests.factories.twins import Side, TwinIds, World, furnish, settle, sign_in
+
+
+@pytest.fixture(scope="module")
+def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
+    shared, acme_only = TwinIds(), TwinIds()
+    word = new_id().hex[-10:]
+    sides = {}
+    for name, organization in (("acme", acme), ("globex", globex)):
+        canary = f"canary{name}{word}"
+        scope = OrganizationScope(organization)
+        tokens = {}
+        with database.transaction(scope) as session:
+            furnish(session, shared, canary, organization)
+            settle(session, shared)
+            if name == "acme":
+                furnish(session, acme_only, canary + "only", organization)
+                settle(session, acme_only)
+            for role, user_id in (
+                ("student", shared.user_id),
+                ("instructor", shared.instructor_id),
+                ("admin", shared.admin_id),
+            ):
+                session_id, refresh_id = sign_in(session, user_id)
+                with app.app_context():
+                    issued = issue_tokens(scope, user_id, session_id, refresh_id)
+                tokens[role] = issued["access_token"]
+                tokens[f"{role} refresh"] = issued["refresh_token"]
+        sides[name] = Side(f"{name}.localhost", canary, tokens)
+    return World(sides["acme"], sides["globex"], shared, acme_only)
