@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,6 +16,9 @@ from lms.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 MAX_TITLE = 200
 MAX_TEXT = 100_000
+QUERY_INTEGER = re.compile("-?[0-9]{1,18}")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+CONTROL_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Schema(ma.Schema):
@@ -27,14 +31,23 @@ class Schema(ma.Schema):
 
 
 class Text(ma.fields.String):
-    """A string with bounds, without surrounding white space.
+    """A string with bounds, without surrounding white space and without control characters.
 
     Args:
         max_length: most characters.
         min_length: fewest characters after trimming.
+        multiline: line breaks and tabs are welcome (Markdown); otherwise it is one line.
     """
 
-    def __init__(self, *, max_length: int = MAX_TITLE, min_length: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_length: int = MAX_TITLE,
+        min_length: int = 1,
+        multiline: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self._refused = CONTROL_BUT_BREAKS if multiline else CONTROL
         further = kwargs.pop("validate", [])
         rules = [validate.Length(min=min_length, max=max_length)]
         rules += further if isinstance(further, list) else [further]
@@ -42,7 +55,10 @@ class Text(ma.fields.String):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
-        return text.strip() if isinstance(text, str) else text
+        text = text.strip() if isinstance(text, str) else text
+        if isinstance(text, str) and self._refused.search(text):
+            raise ma.ValidationError("Has control characters.")
+        return text
 
 
 class Integer(ma.fields.Integer):
@@ -66,6 +82,11 @@ class QueryInteger(Integer):
 
     def __init__(self, *, minimum: int, maximum: int, **kwargs: Any) -> None:
         super().__init__(minimum=minimum, maximum=maximum, strict=False, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str) or not QUERY_INTEGER.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class UtcDateTime(ma.fields.AwareDateTime):
@@ -158,7 +179,15 @@ class ProblemError(Schema):
 
 
 class Problem(Schema):
-    """RFC 9457 problem details. `code` and `type` are stable; texts are for people."""
+    """RFC 9457 problem details. `code` and `type` are stable; texts are for people.
+
+    A problem may have further members: what is missing, what is allowed, what would change it.
+    """
+
+    class Meta:
+        """Marshmallow's options."""
+
+        unknown = ma.INCLUDE
 
     type = ma.fields.String(required=True, metadata={"format": "uri-reference"})
     title = ma.fields.String(required=True)
