@@ -17,7 +17,7 @@ from jobs.claims import Claim, LostLeaseError
 from lms.config import Settings
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
-from tenants.errors import DatabaseUnavailableError
+from tenants.errors import DatabaseUnavailableError, OrganizationMigratingError
 from tenants.session import Database, OrganizationScope
 
 log = structlog.get_logger()
@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """How long the end of a job waits for a database that restarts."""
+
+AWAY = (DatabaseUnavailableError, OrganizationMigratingError)
+"""What passes by itself: no reason to throw work away, nor to count it as failed."""
 
 
 class HandBackError(Exception):
@@ -67,19 +70,23 @@ class JobContext:
             yield session
 
     def patiently(self, step: Callable[[], T]) -> T:
-        """Run a repeatable step, waiting out a database that is away for a while.
+        """Run a repeatable step, waiting out a database or a migration for a while.
 
         Raises:
-            DatabaseUnavailableError: it stayed away for two minutes.
+            DatabaseUnavailableError: the database stayed away for two minutes.
+            OrganizationMigratingError: the organization's schema stayed unserved for as long.
+            HandBackError: this worker must stop, and it is still so.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return step()
-            except DatabaseUnavailableError:
+            except AWAY as error:
+                if self.should_stop():
+                    raise HandBackError("stopping while the database is away") from error
                 if time.monotonic() > deadline:
                     raise
-                log.warning("database_away")
+                log.warning("database_away", reason=type(error).__name__)
                 time.sleep(1.0)
 
 
@@ -100,8 +107,8 @@ class Lease:
     def tick(self, effect: Callable[[Session], None] | None = None) -> None:
         """Renew when a quarter of the lease has passed; call it about every second.
 
-        A database that is away is no reason to throw an hour's work away: nobody can claim it
-        meanwhile, and the fence protects the end.
+        A database that is away, or a schema that is being migrated, is no reason to throw an hour's
+        work away: nobody can claim it meanwhile, and the fence protects the end.
 
         Args:
             effect: written in the renewal's transaction (progress).
@@ -119,7 +126,7 @@ class Lease:
             with self._context.holding(self._claim) as session:
                 if effect is not None:
                     effect(session)
-        except DatabaseUnavailableError:
+        except AWAY:
             log.warning("lease_not_renewed", work_id=str(self._claim.work_id))
 
     @contextmanager
@@ -139,7 +146,7 @@ class Lease:
                 except LostLeaseError:
                     lost.set()
                     return
-                except DatabaseUnavailableError:
+                except AWAY:
                     log.warning("lease_not_renewed", work_id=str(self._claim.work_id))
 
         keeper = threading.Thread(target=renew, name="lease", daemon=True)

@@ -21,12 +21,14 @@ import structlog
 from redis.client import PubSub
 from rq import Queue, Worker
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from jobs.connection import QUEUES, connect, queue_of
 from lms.compose import create_database
 from lms.config import Settings
 from lms.core.queue import DOORBELL
 from lms.http import logs
+from tenants.ddl import served_revisions
 from tenants.errors import DatabaseUnavailableError
 from tenants.session import PLATFORM, Database
 
@@ -36,22 +38,37 @@ TICK_SECONDS = 1.0
 LOST_AFTER_SECONDS = 5.0
 MINIMUM_WORKERS = 1
 MAX_SECONDS = {"media": -1, "default": 600}
-"""RQ's own limit on a job. An encode is bounded by its own limits instead."""
+"""RQ's own limit on a job. What may take long keeps a lease and has limits of its own instead."""
 
+# Rows that somebody else holds are left for a later look: one of them must not hold up the others.
 EXPIRE = text("""
-    UPDATE platform.work
+    WITH expired AS (
+        SELECT id FROM platform.work
+         WHERE state = 'running' AND lease_until < clock_timestamp()
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE platform.work w
        SET state = 'waiting', lease_until = NULL, handed_out_at = NULL
-     WHERE state = 'running' AND lease_until < clock_timestamp()
-    RETURNING id
+      FROM expired
+     WHERE w.id = expired.id
+    RETURNING w.id
 """)
 HANDED_OUT = text("""
-    SELECT id, handout FROM platform.work
-     WHERE queue = :queue AND state = 'waiting'
-       AND handed_out_at < clock_timestamp() - make_interval(secs => :seconds)
+    SELECT w.id, w.handout, o.revision = ANY(:served) AS served
+      FROM platform.work w JOIN platform.organizations o ON o.id = w.organization_id
+     WHERE w.queue = :queue AND w.state = 'waiting'
+       AND w.handed_out_at < clock_timestamp() - make_interval(secs => :seconds)
 """)
 TAKE_BACK = text("""
-    UPDATE platform.work SET handed_out_at = NULL
-     WHERE id = :id AND handout = :handout AND state = 'waiting'
+    WITH lost AS (
+        SELECT id FROM platform.work
+         WHERE id = :id AND handout = :handout AND state = 'waiting'
+           FOR UPDATE SKIP LOCKED
+    )
+    UPDATE platform.work w SET handed_out_at = NULL
+      FROM lost
+     WHERE w.id = lost.id
+    RETURNING w.id
 """)
 # Looks at the first few rows of each organization, so a long backlog of one costs little.
 HAND_OUT = text("""
@@ -76,7 +93,8 @@ HAND_OUT = text("""
                    PARTITION BY waiting.id ORDER BY first.due_at, first.id
                ) + COALESCE(busy.jobs, 0) AS turn
           FROM waiting
-          JOIN platform.organizations o ON o.id = waiting.id AND o.state <> 'provisioning'
+          JOIN platform.organizations o
+            ON o.id = waiting.id AND o.state <> 'provisioning' AND o.revision = ANY(:served)
           LEFT JOIN busy ON busy.organization_id = waiting.id
          CROSS JOIN LATERAL (
                SELECT w.id, w.due_at FROM platform.work w
@@ -107,10 +125,15 @@ class Dispatcher:
     Args:
         database: entered as the platform.
         connection: Redis, for RQ.
+        served_revisions: tenant revisions that the workers' code can serve; work of organizations
+            at any other waits for their migration.
     """
 
-    def __init__(self, database: Database, connection: redis.Redis) -> None:
+    def __init__(
+        self, database: Database, connection: redis.Redis, served_revisions: frozenset[str]
+    ) -> None:
         self._database = database
+        self._served = sorted(served_revisions)
         self._queues = {name: queue_of(connection, name) for name in QUEUES}
 
     def tick(self) -> int:
@@ -120,7 +143,8 @@ class Dispatcher:
             How many jobs were handed out.
 
         Raises:
-            DatabaseUnavailableError, redis.RedisError: to be tried again; nothing is lost.
+            DatabaseUnavailableError, redis.RedisError, sqlalchemy.exc.DBAPIError: to be tried
+                again; nothing is lost.
         """
         self._expire_leases()
         return sum(self._serve(queue) for queue in self._queues.values())
@@ -139,7 +163,9 @@ class Dispatcher:
         if room <= 0:
             return 0
         with self._database.transaction(PLATFORM) as session:
-            rows = session.execute(HAND_OUT, {"queue": queue.name, "room": room}).all()
+            rows = session.execute(
+                HAND_OUT, {"queue": queue.name, "room": room, "served": self._served}
+            ).all()
         # Marked and committed first: a crash in between costs a repeat, never a job.
         for row in sorted(rows, key=lambda row: (row.turn, row.due_at, row.id)):
             self._push(queue, row.id, row.organization_id, row.handout)
@@ -149,13 +175,19 @@ class Dispatcher:
         """Free rows whose RQ job vanished: Redis forgot it, or a worker died while dequeuing."""
         with self._database.transaction(PLATFORM) as session:
             rows = session.execute(
-                HANDED_OUT, {"queue": queue_name, "seconds": LOST_AFTER_SECONDS}
+                HANDED_OUT,
+                {"queue": queue_name, "seconds": LOST_AFTER_SECONDS, "served": self._served},
             ).all()
-            lost = [row for row in rows if job_id(row.id, row.handout) not in queued]
-            for row in lost:
-                session.execute(TAKE_BACK, {"id": row.id, "handout": row.handout})
+            lost = [
+                row
+                for row in rows
+                if job_id(row.id, row.handout) not in queued
+                and session.execute(TAKE_BACK, {"id": row.id, "handout": row.handout}).scalar()
+            ]
         for row in lost:
-            log.warning("handout_lost", work_id=str(row.id), handout=row.handout)
+            # A worker leaves the work of an organization that is being migrated: nothing was lost.
+            if row.served:
+                log.warning("handout_lost", work_id=str(row.id), handout=row.handout)
 
     def _push(self, queue: Queue, work_id: UUID, organization_id: UUID, handout: int) -> None:
         queue.enqueue_call(
@@ -218,13 +250,14 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     """Dispatch until `stop` is set."""
     database = create_database(settings, pool_size=1)
     connection = connect(settings.redis_url, socket_timeout=5.0)
-    dispatcher, bell = Dispatcher(database, connection), Bell(connection)
+    dispatcher = Dispatcher(database, connection, served_revisions())
+    bell = Bell(connection)
     log.info("dispatching", queues=QUEUES)
     try:
         while not stop.is_set():
             try:
                 dispatcher.tick()
-            except (DatabaseUnavailableError, redis.RedisError) as error:
+            except (DatabaseUnavailableError, DBAPIError, redis.RedisError) as error:
                 log.warning("tick_failed", error=f"{type(error).__name__}: {error}")
                 stop.wait(TICK_SECONDS)
             else:

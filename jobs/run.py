@@ -9,7 +9,7 @@ import structlog
 
 from jobs import claims
 from jobs.claims import MAX_CLAIMS, Claim, LostLeaseError
-from jobs.context import HandBackError, JobContext
+from jobs.context import AWAY, HandBackError, JobContext
 from jobs.handlers import HANDLERS, Handler
 from tenants.errors import OrganizationMigratingError, OrganizationNotFoundError
 
@@ -52,17 +52,22 @@ def run_work(context: JobContext, work_id: UUID) -> None:
 
 
 def _do(context: JobContext, claim: Claim) -> None:
+    try:
+        _attempt(context, claim)
+    except (HandBackError, OrganizationMigratingError) as error:
+        log.info("work_handed_back", reason=str(error))
+        _give_back(context, claim)
+
+
+def _attempt(context: JobContext, claim: Claim) -> None:
     handler = HANDLERS[claim.kind]
     if claim.claims > MAX_CLAIMS:
         _fail(context, claim, handler, f"given up: claimed {claim.claims} times without an end")
         return
     try:
         handler.run(context, claim)
-    except LostLeaseError:
+    except (LostLeaseError, HandBackError, OrganizationMigratingError):
         raise
-    except HandBackError:
-        log.info("work_handed_back")
-        context.patiently(lambda: _give_back(context, claim))
     except Exception as error:
         # Whatever a job trips over is written to its row.
         log.warning("work_failed", exc_info=error)
@@ -72,8 +77,12 @@ def _do(context: JobContext, claim: Claim) -> None:
 
 
 def _give_back(context: JobContext, claim: Claim) -> None:
-    with context.database.transaction(context.scope) as session:
-        claims.give_back(session, claim)
+    """Try once: whoever is to stop must not wait for a database, and the lease lapses anyway."""
+    try:
+        with context.database.transaction(context.scope) as session:
+            claims.give_back(session, claim)
+    except AWAY as error:
+        log.warning("work_not_given_back", reason=type(error).__name__)
 
 
 def _finish(context: JobContext, claim: Claim) -> None:

@@ -107,7 +107,7 @@ def create_app(settings: Settings) -> Flask:
 
 def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) -> Services:
     """Gather what views may use."""
-    services = Services(base_domain=settings.base_domain, public_scheme=settings.public_scheme)
+    services = Services(base_domain=settings.base_domain)
     services.add(Settings, settings)
     services.add(Storage, storage)
     services.add(Doorbell, doorbell)

@@ -84,6 +84,11 @@ class Settings:
         """
         if len(self.secret_key.encode()) < 32:
             raise ConfigurationError("SECRET_KEY needs at least 32 bytes; use a random one.")
+        if self.base_domain != self.base_domain.strip(".").lower() or not self.base_domain:
+            raise ConfigurationError("BASE_DOMAIN is lower case, without a dot at its ends.")
+        for name in POSITIVE:
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"{name.upper()} must be more than 0.")
         if self.s3_bucket is None and self.storage_path is None:
             raise ConfigurationError("Set STORAGE_PATH (local files) or S3_BUCKET.")
         if self.environment == "production" and self.sandbox_url is not None:
@@ -98,6 +103,12 @@ class Settings:
         if self.database_admin_url is None:
             raise ConfigurationError("DATABASE_ADMIN_URL is needed to provision and migrate.")
         return self.database_admin_url
+
+
+POSITIVE = (
+    *("database_pool_size", "access_token_seconds", "refresh_token_seconds", "max_body_bytes"),
+    *("max_upload_bytes", "lease_seconds", "seat_hold_seconds"),
+)
 
 
 def _read(name: str, kind: str, raw: str) -> Any:

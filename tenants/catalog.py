@@ -98,7 +98,7 @@ def describe(
         One line for each relation, column, constraint, index, grant and so on.
     """
     # Names that the path finds are written without their schema.
-    connection.execute(ENTER, {"path": names.quote(schema)})
+    connection.execute(ENTER, {"path": names.search_path(schema)})
     wanted, left_out = set(kinds), set(without)
     lines = []
     for row in connection.execute(DESCRIBE, {"schema": schema}):

@@ -36,3 +36,11 @@ class NotMigratedError(TenancyError):
 
 class DatabaseUnavailableError(TenancyError):
     """PostgreSQL did not answer, or the connection pool is exhausted; try again soon."""
+
+
+class StalePlanError(DatabaseUnavailableError):
+    """A migration changed a column's type under a prepared statement.
+
+    The transaction is rolled back and its connection has forgotten the statement, so the same work
+    may be repeated at once. Whoever waits for a database that is away repeats for this too.
+    """

@@ -23,8 +23,6 @@ from tenants import ddl, names, roles
 from tenants.errors import NotMigratedError
 from tenants.session import Database, create_admin_engine
 
-LOCK_TIMEOUT = "5s"
-
 
 @dataclass(slots=True)
 class Report:
@@ -42,6 +40,8 @@ class Report:
 def upgrade_platform(admin_url: str, app_url: str) -> None:
     """Make the shared roles and run the platform history to its head; safe to repeat.
 
+    Several runs at once wait for each other.
+
     Args:
         admin_url: SQLAlchemy URL of the schemas' owner.
         app_url: SQLAlchemy URL of the restricted login role.
@@ -50,6 +50,8 @@ def upgrade_platform(admin_url: str, app_url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(ddl.MIGRATIONS / "platform"))
     with create_admin_engine(admin_url).begin() as connection:
+        # Alembic looks for the revision and acts on it without a lock of its own.
+        roles.serialize(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         roles.grant_host_lookup(connection, roles.login_role(app_url))
@@ -133,6 +135,7 @@ def _try_upgrade(admin: Engine, organization_id: UUID) -> str | None:
 def _upgrade(admin: Engine, organization_id: UUID) -> None:
     schema, role = names.schema_name(organization_id), names.role_name(organization_id)
     with admin.begin() as connection:
+        roles.limit_lock_waits(connection)
         current = connection.execute(
             text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE"),
             {"id": organization_id},
@@ -140,11 +143,13 @@ def _upgrade(admin: Engine, organization_id: UUID) -> None:
         scripts = [ddl.render_revision(revision) for revision in revisions_after(current)]
         roles.execute_script(
             connection,
-            f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
-            f"SET LOCAL search_path TO {names.quote(schema)};"
+            f"SET LOCAL search_path TO {names.search_path(schema)};"
             + ddl.for_organization("\n".join(scripts), role),
         )
         connection.execute(
-            text("UPDATE platform.organizations SET revision = :head WHERE id = :id"),
+            text(
+                "UPDATE platform.organizations SET revision = :head, version = version + 1"
+                " WHERE id = :id AND revision <> :head"
+            ),
             {"id": organization_id, "head": ddl.head_revision()},
         )

@@ -32,6 +32,15 @@ def role_name(organization_id: UUID) -> str:
     return schema_name(organization_id)
 
 
+def search_path(schema: str) -> str:
+    """Return the search_path that finds a schema's tables.
+
+    PostgreSQL looks into `pg_temp` first unless the path names it: there a temporary table, which
+    outlives a transaction, would stand before the next borrower's own.
+    """
+    return f"{quote(schema)}, pg_temp"
+
+
 def quote(identifier: str) -> str:
     """Quote an SQL identifier.
 

@@ -79,18 +79,20 @@ def create_organization(
     Raises:
         InvalidSlugError: the slug cannot be used.
         SlugTakenError: another organization has it.
+        sqlalchemy.exc.OperationalError: what it needs stayed locked (`roles.limit_lock_waits`).
     """
     check_slug(new.slug)
     schema, role = names.schema_name(new.id), names.role_name(new.id)
     with Session(admin) as session, session.begin():
-        _insert_row(session, new)
         connection = session.connection()
+        roles.limit_lock_waits(connection)
+        _insert_row(session, new)
         roles.create_organization_role(connection, role, login_role)
         roles.execute_script(
             connection,
             f"CREATE SCHEMA {names.quote(schema)};"
             f"GRANT USAGE ON SCHEMA {names.quote(schema)} TO {names.quote(role)};"
-            f"SET LOCAL search_path TO {names.quote(schema)};"
+            f"SET LOCAL search_path TO {names.search_path(schema)};"
             + ddl.for_organization(ddl.end_state(), role),
         )
         if seed is not None:

@@ -11,19 +11,23 @@ from sqlalchemy import Connection, make_url
 from tenants import names
 from tenants.session import create_admin_engine
 
-DANGEROUS_FUNCTIONS: tuple[sql.SQL, ...] = (
-    sql.SQL("set_config(text, text, boolean)"),
-    sql.SQL("pg_sleep(double precision)"),
-    sql.SQL("pg_notify(text, text)"),
-    sql.SQL("query_to_xml(text, boolean, boolean, text)"),
-    sql.SQL("query_to_xml_and_xmlschema(text, boolean, boolean, text)"),
-    sql.SQL("query_to_xmlschema(text, boolean, boolean, text)"),
-    sql.SQL("pg_advisory_lock(bigint)"),
-    sql.SQL("pg_advisory_xact_lock(bigint)"),
-    sql.SQL("pg_advisory_lock(integer, integer)"),
-    sql.SQL("pg_advisory_xact_lock(integer, integer)"),
-)
-"""Taken from PUBLIC where we are superuser: they would widen an expression injection."""
+TAKE_FROM_PUBLIC: LiteralString = """\
+SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)
+  FROM pg_proc
+ WHERE pronamespace = 'pg_catalog'::regnamespace
+   AND (proname IN ('set_config', 'pg_notify', 'pg_logical_emit_message', 'loread', 'lowrite')
+        OR proname ~ '^(pg_sleep|pg_.*advisory|lo_|(query|table|cursor|schema|database)_to_xml)')
+   AND has_function_privilege('public', oid, 'EXECUTE')
+ UNION ALL
+SELECT format('REVOKE USAGE ON LANGUAGE %I FROM PUBLIC', lanname)
+  FROM pg_language
+ WHERE lanname = 'plpgsql' AND has_language_privilege('public', oid, 'USAGE')
+"""
+"""Finds what to take from PUBLIC where we are superuser: what would widen an SQL injection.
+
+Changing the binding; locks, notices, large objects and messages that leave the organization;
+waiting; running a text as a query or, with plpgsql, as a DO block.
+"""
 
 HOST_LOOKUP = {
     "organizations": (
@@ -41,6 +45,8 @@ TIMEOUTS = {
     "idle_in_transaction_session_timeout": "30s",
 }
 """Set on the login role, so that they hold behind a pooler too."""
+
+OWNERS_LOCK_TIMEOUT = "5s"
 
 
 def login_role(app_url: str) -> str:
@@ -67,10 +73,12 @@ def prepare_database(admin_url: str, app_url: str) -> None:
     """
     app, login = make_url(app_url), login_role(app_url)
     with create_admin_engine(admin_url).begin() as connection:
-        _serialize(connection)
-        _ensure_role(connection, names.PLATFORM_ROLE, "NOLOGIN")
-        _ensure_role(connection, names.TENANTS_ROLE, "NOLOGIN")
-        _ensure_role(connection, login, "LOGIN NOINHERIT")
+        serialize(connection)
+        _ensure_role(connection, names.PLATFORM_ROLE)
+        _ensure_role(connection, names.TENANTS_ROLE)
+        _ensure_role(connection, login)
+        # Also of a role that somebody made before us: see `grant_membership`.
+        _execute(connection, sql.SQL("ALTER ROLE {} LOGIN NOINHERIT").format(sql.Identifier(login)))
         _set_password(connection, login, app.password)
         for setting, value in TIMEOUTS.items():
             _execute(
@@ -81,6 +89,7 @@ def prepare_database(admin_url: str, app_url: str) -> None:
             )
         grant_membership(connection, names.PLATFORM_ROLE, login)
         _prepare_schema(connection, login)
+        _refuse_temporary_tables(connection)
         if _is_superuser(connection):
             _take_dangerous_functions(connection, login)
 
@@ -140,16 +149,28 @@ def execute_script(connection: Connection, script: str) -> None:
     _driver(connection).execute(script.encode())
 
 
-def _serialize(connection: Connection) -> None:
+def serialize(connection: Connection) -> None:
+    """Let the caller's transaction wait for others that prepare or migrate the shared tables."""
     _execute(connection, sql.SQL("SELECT pg_advisory_xact_lock(7281001)"))
 
 
-def _ensure_role(connection: Connection, role: str, options: LiteralString) -> None:
+def limit_lock_waits(connection: Connection) -> None:
+    """Let the owner's transaction fail rather than wait longer than OWNERS_LOCK_TIMEOUT for a lock.
+
+    The owner has none of the login role's time-outs, and whoever waits for it waits as long.
+    """
+    _execute(
+        connection,
+        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(OWNERS_LOCK_TIMEOUT)),
+    )
+
+
+def _ensure_role(connection: Connection, role: str) -> None:
     found = connection.exec_driver_sql(
         "SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)
     ).scalar()
     if not found:
-        _execute(connection, sql.SQL("CREATE ROLE {} " + options).format(sql.Identifier(role)))
+        _execute(connection, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
 
 
 def _set_password(connection: Connection, role: str, password: str | None) -> None:
@@ -182,9 +203,18 @@ def _prepare_schema(connection: Connection, login_role: str) -> None:
     )
 
 
+def _refuse_temporary_tables(connection: Connection) -> None:
+    # A temporary table belongs to the connection: the pool would carry it to another organization.
+    database = _driver(connection).info.dbname
+    _execute(
+        connection,
+        sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database)),
+    )
+
+
 def _take_dangerous_functions(connection: Connection, login_role: str) -> None:
-    for function in DANGEROUS_FUNCTIONS:
-        _execute(connection, sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(function))
+    for (revoke,) in _driver(connection).execute(TAKE_FROM_PUBLIC).fetchall():
+        execute_script(connection, revoke)
     _execute(
         connection,
         sql.SQL("GRANT EXECUTE ON FUNCTION set_config(text, text, boolean) TO {}").format(

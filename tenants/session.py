@@ -25,12 +25,15 @@ from tenants.errors import (
     DatabaseUnavailableError,
     OrganizationMigratingError,
     OrganizationNotFoundError,
+    StalePlanError,
     UnboundSessionError,
 )
 
 ACTIVE = frozenset({"active"})
 STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
+
+CONNECT_TIMEOUT_S = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def _bind(session: Session, transaction: SessionTransaction, connection: Connect
     if isinstance(scope, OrganizationScope):
         session.info["organization"] = _enter_organization(connection, scope, served)
     elif isinstance(scope, PlatformScope):
-        path = names.quote(names.PLATFORM_SCHEMA)
+        path = names.search_path(names.PLATFORM_SCHEMA)
         connection.execute(BIND_PLATFORM, {"path": path, "role": names.PLATFORM_ROLE})
     else:
         raise UnboundSessionError("open sessions with Database.transaction(scope)")
@@ -145,7 +148,7 @@ def _enter_organization(
         BIND_ORGANIZATION,
         {
             "id": scope.id,
-            "path": names.quote(names.schema_name(scope.id)),
+            "path": names.search_path(names.schema_name(scope.id)),
             "role": names.role_name(scope.id),
         },
     ).first()
@@ -191,7 +194,7 @@ class Database:
             pool_timeout=pool_timeout,
             pool_use_lifo=True,
             connect_args={
-                "connect_timeout": 3,
+                "connect_timeout": CONNECT_TIMEOUT_S,
                 "prepare_threshold": 5 if prepared_statements else None,
             },
         )
@@ -220,11 +223,12 @@ class Database:
             OrganizationNotFoundError: unknown, or not in one of the scope's states.
             OrganizationMigratingError: its schema is at a revision that this code does not serve.
             DatabaseUnavailableError: no connection, or the connection broke.
+            StalePlanError: a migration changed what a prepared statement returns; may be repeated.
         """
         session = ScopedSession(self._engine, expire_on_commit=False)
         session.info["scope"] = scope
         session.info["served_revisions"] = self._served_revisions
-        with _unavailable_when_broken():
+        with _errors_told_apart():
             try:
                 # Bound at once, so that a step without a query of its own is refused too.
                 session.connection()
@@ -243,12 +247,12 @@ class Database:
 
         The only read that the login role does as itself.
         """
-        with _unavailable_when_broken(), self._engine.begin() as connection:
+        with _errors_told_apart(), self._engine.begin() as connection:
             return connection.execute(FIND_HOST, {"slug": slug, "host": host}).scalar()
 
     def platform_revision(self) -> str | None:
         """Return the revision that the platform schema is at; None before the first migration."""
-        with _unavailable_when_broken(), self._engine.begin() as connection:
+        with _errors_told_apart(), self._engine.begin() as connection:
             return connection.execute(
                 text("SELECT version_num FROM platform.alembic_version")
             ).scalar()
@@ -259,7 +263,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: when there is none.
         """
-        with _unavailable_when_broken(), self._engine.begin() as connection:
+        with _errors_told_apart(), self._engine.begin() as connection:
             connection.execute(text("SELECT 1"))
 
     def dispose(self) -> None:
@@ -268,7 +272,7 @@ class Database:
 
 
 @contextmanager
-def _unavailable_when_broken() -> Iterator[None]:
+def _errors_told_apart() -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
@@ -279,13 +283,29 @@ def _unavailable_when_broken() -> Iterator[None]:
         )
         if error.connection_invalidated or gone:
             raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
+        if _is_stale_plan(error.orig):
+            raise StalePlanError("a prepared statement outlived a migration") from error
         raise
+
+
+def _is_stale_plan(error: BaseException | None) -> bool:
+    # The code, 0A000, is shared by many errors, and the message is translated by lc_messages.
+    return (
+        isinstance(error, psycopg.errors.FeatureNotSupported)
+        and error.diag.source_function == "RevalidateCachedQuery"
+    )
 
 
 def create_admin_engine(url: str) -> Engine:
     """Return an engine as the owner of the schemas, for provisioning and migrations only.
 
     Each use opens and closes its own connection (catalog caches of many schemas are not kept).
-    Never used inside an organization's request.
+    A platform request uses it to make an organization; an organization's request never does.
+    The owner has none of the login role's time-outs: call `roles.limit_lock_waits` first where
+    others may hold what is needed.
     """
-    return create_engine(url, poolclass=NullPool, connect_args={"prepare_threshold": None})
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "prepare_threshold": None},
+    )

@@ -31,8 +31,15 @@ class RunChangedError(ConflictError):
     code = "run_changed"
 
 
+class SeatGoneError(RecordedRefusalError):
+    """The money came when the seat was gone; `refund` gives it back."""
+
+    kind: ClassVar[Kind] = "conflict"
+    code: ClassVar[str] = "run_full"
+
+
 class RefundRefusedError(RecordedRefusalError):
-    """The provider definitely gave nothing back; the payment stands as before."""
+    """The provider definitely gave nothing back; payment and enrollment stand as before."""
 
     kind: ClassVar[Kind] = "conflict"
     code: ClassVar[str] = "refund_refused"

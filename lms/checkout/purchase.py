@@ -31,8 +31,8 @@ from lms.payments.models import Payment, Wallet
 
 Method = Literal["free", "wallet", "provider"]
 
-# Each step reads the one before it, so they run, and lock, in this order: wallet, payment,
-# enrollment, seats. A payment with this id means that the request is repeated: nothing happens.
+# Each step reads the one before it, so they run, and lock, in this order: run (shared: it must not
+# change under the purchase), wallet, payment, enrollment, seats. A payment with this id means that the request is repeated: nothing happens.
 ENROLL = text("""
     WITH run AS (
         SELECT r.id, r.version_id, r.price_amount, r.currency, r.refund_policy
@@ -41,6 +41,7 @@ ENROLL = text("""
            AND now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at
            AND (r.price_amount = 0) = (CAST(:method AS text) = 'free')
            AND NOT EXISTS (SELECT FROM payments p WHERE p.id = :payment_id)
+           FOR SHARE OF r
     ), paid AS (
         UPDATE wallets
            SET balance = wallets.balance - run.price_amount, seq = wallets.seq + 1
@@ -111,6 +112,14 @@ FIND_RUN = text("""
     SELECT r.state, r.price_amount, r.currency, r.enrollment_opens_at, r.enrollment_closes_at,
            now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at AS is_open
       FROM course_runs r WHERE r.id = :run_id
+""")
+
+FIND_SEATS = text("""
+    SELECT s.capacity,
+           (SELECT min(e.hold_until) FROM enrollments e
+             WHERE e.run_id = s.run_id AND e.state = 'pending' AND e.hold_until > now()
+               AND e.payment_id <> :payment_id) AS hold_until
+      FROM run_seats s WHERE s.run_id = :run_id
 """)
 
 
@@ -210,7 +219,17 @@ def _refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoR
             "You are enrolled in this run already, or are just enrolling.",
             enrollment_id=_live_enrollment(session, actor, order.run_id),
         )
-    raise RunFullError("Every seat of this run is taken.")
+    raise _refusal_of_seats(session, order)
+
+
+def _refusal_of_seats(session: Session, order: Order) -> RunFullError:
+    values = {"run_id": order.run_id, "payment_id": order.payment_id}
+    seats = session.execute(FIND_SEATS, values).one()
+    return RunFullError(
+        "Every seat of this run is taken.",
+        capacity=seats.capacity,
+        next_hold_until=None if seats.hold_until is None else _utc(seats.hold_until),
+    )
 
 
 def _refusal_of_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -14,10 +15,12 @@ from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, try_move
-from lms.payments.attempts import Answer, begin_attempt, record_answer
+from lms.payments.attempts import Answer, record_answer
 from lms.payments.errors import NotRefundableError
 from lms.payments.models import Payment, Refund
 from lms.payments.operations import ASK_AGAIN_AFTER
+
+log = structlog.get_logger()
 
 # Wallet before payment: the lock order of every posting. The last step says whether it happened.
 REFUND_TO_WALLET = text("""
@@ -71,12 +74,20 @@ REFUND_TO_PROVIDER = text("""
       FROM payment
     RETURNING id
 """)
+# Payment before refund: every answer to a payment's refunds waits here for the one before it.
+HOLD_PAYMENT = text("""
+    SELECT p.id, p.live, r.created_by, r.amount = p.amount AS is_whole
+      FROM refunds r JOIN payments p ON p.id = r.payment_id
+     WHERE r.id = :id FOR NO KEY UPDATE OF p
+""")
 SUCCEED = text("""
-    UPDATE refunds SET state = 'succeeded', succeeded_at = now(), provider_refund_id = :provider_id
+    UPDATE refunds
+       SET state = 'succeeded', succeeded_at = now(), failure_code = NULL,
+           provider_refund_id = COALESCE(:provider_id, provider_refund_id)
      WHERE id = :id AND state IN ('created', 'pending')
 """)
 WAIT = text("""
-    UPDATE refunds SET state = 'pending', provider_refund_id = :provider_id
+    UPDATE refunds SET state = 'pending', failure_code = NULL, provider_refund_id = :provider_id
      WHERE id = :id AND state = 'created'
 """)
 FAIL = text("""
@@ -90,6 +101,11 @@ FAIL = text("""
            version = payments.version + 1
       FROM refused
      WHERE payments.id = refused.payment_id
+""")
+KEEP_OPEN = text("""
+    UPDATE refunds
+       SET state = 'created', provider_refund_id = NULL, failure_code = CAST(:code AS text)
+     WHERE id = :id AND state IN ('created', 'pending')
 """)
 NOT_LIVE = text("UPDATE payments SET live = false, version = version + 1 WHERE id = :id AND live")
 LATE_MONEY = "late_money"
@@ -106,7 +122,9 @@ def refund_payment(
 ) -> Refund:
     """Give the whole of a payment back to where it came from, and end its enrollment.
 
-    An active or suspended enrollment is withdrawn; a completed one stays completed.
+    An active or suspended enrollment is withdrawn, a completed one stays completed: at once for
+    the wallet; for a provider as soon as it has taken the refund, so that nobody loses the seat
+    for money that is refused.
 
     Args:
         session: the organization's session.
@@ -140,7 +158,8 @@ def refund_payment(
         ends=False,
         due_at=clock.now() + ASK_AGAIN_AFTER,
     )
-    _end_enrollment(session, payment_id, actor)
+    if refund.state == "succeeded":
+        _end_enrollment(session, payment_id, actor.user_id)
     audit.record(
         session,
         "payment.refund",
@@ -164,6 +183,8 @@ def begin_refund(
     due_at: datetime | None,
 ) -> Refund:
     """Post a refund to the wallet, or write the intention to refund through the provider.
+
+    Who asks the provider opens the attempt (`settlement.open_work`).
 
     Args:
         session: the organization's session.
@@ -196,8 +217,6 @@ def begin_refund(
             refunded={"amount": payment.refunded_amount, "currency": payment.currency},
         )
     if payment.method == "provider":
-        provider = payment.provider or ""
-        begin_attempt(session, refund_id, "refund", provider=provider)
         queue.enqueue(session, doorbell, queue.SETTLE_PAYMENT, refund_id, due_at=due_at)
     session.expire_all()
     return session.get_one(Refund, refund_id)
@@ -224,23 +243,29 @@ def refund_late_money(
 def apply_refund(session: Session, refund_id: UUID, answer: Answer) -> None:
     """Apply what the provider said of a refund; repeats change nothing.
 
-    A refund that the provider definitely refuses leaves the payment as it was before.
+    Once the provider has taken the refund of a whole payment, its enrollment ends. A refund that
+    the provider definitely refuses leaves payment and seat as they were while there is a seat;
+    without one the learner's money is still owed, so the refund stays open to be asked anew.
     """
+    payment = session.execute(HOLD_PAYMENT, {"id": refund_id}).one()
     values = {"id": refund_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
         session.execute(SUCCEED, values)
     elif answer.status == "pending":
         session.execute(WAIT, values)
     elif answer.status != "unknown":
-        session.execute(FAIL, {"id": refund_id, "code": answer.code})
+        refusal = {"id": refund_id, "code": answer.code}
+        session.execute(FAIL if payment.live else KEEP_OPEN, refusal)
+        log.error("refund_refused", refund_id=str(refund_id), code=answer.code)
+    if payment.is_whole and answer.status in ("succeeded", "pending"):
+        _end_enrollment(session, payment.id, payment.created_by)
     record_answer(session, refund_id, answer)
     session.expire_all()
 
 
-def _end_enrollment(session: Session, payment_id: UUID, actor: Actor) -> None:
+def _end_enrollment(session: Session, payment_id: UUID, actor_id: UUID | None) -> None:
     enrollment_id = session.scalar(select(Enrollment.id).where(Enrollment.payment_id == payment_id))
     if enrollment_id is None:
         return
-    change = Change("refunded", actor.user_id)
-    if try_move(session, enrollment_id, "withdrawn", change):
+    if try_move(session, enrollment_id, "withdrawn", Change("refunded", actor_id)):
         session.execute(NOT_LIVE, {"id": payment_id})

@@ -9,19 +9,28 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lms.checkout.refunds import apply_refund, refund_late_money
+from lms.checkout.refunds import LATE_MONEY, apply_refund, refund_late_money
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, move, try_move
-from lms.payments.attempts import Answer, Attempt, Operation, open_attempt, record_answer
+from lms.payments.attempts import (
+    Answer,
+    Attempt,
+    Operation,
+    Subject,
+    begin_attempt,
+    open_attempt,
+    record_answer,
+)
 from lms.payments.models import Payment, ProviderAttempt, Refund, WalletTopUp
 from lms.payments.operations import apply_top_up
+from lms.payments.providers.base import ProviderEvent
 
 SUCCEED = text("""
     UPDATE payments
@@ -47,24 +56,37 @@ WAIT = text("""
 REVIVE = text("UPDATE payments SET live = true WHERE id = :id")
 KEPT_EVENTS_APPLIED = text("""
     UPDATE webhook_events SET applied_at = now()
-     WHERE provider_payment_id = :provider_id AND applied_at IS NULL
-""")
-LET_GO = text("""
-    UPDATE payments
-       SET live = false, version = payments.version + 1
-      FROM enrollments e
-     WHERE e.id = :id AND e.state = 'pending' AND e.hold_until <= now()
-       AND payments.id = e.payment_id AND payments.live
-       AND payments.state IN ('created', 'pending')
-    RETURNING payments.id
+      FROM (SELECT provider, account, event_id FROM webhook_events
+             WHERE provider_payment_id = :provider_id AND applied_at IS NULL
+             ORDER BY provider, account, event_id FOR NO KEY UPDATE) AS kept
+     WHERE (webhook_events.provider, webhook_events.account, webhook_events.event_id)
+           = (kept.provider, kept.account, kept.event_id)
 """)
 FIND_SUBJECT = text("""
-    SELECT 'payment' AS operation, id FROM payments
+    SELECT 'payment' AS operation, id, amount, currency FROM payments
      WHERE provider = :provider AND provider_payment_id = :provider_payment_id
     UNION ALL
-    SELECT 'top_up', id FROM wallet_top_ups
+    SELECT 'top_up', id, amount, currency FROM wallet_top_ups
      WHERE provider = :provider AND provider_payment_id = :provider_payment_id
 """)
+FIND_UNNAMED = text("""
+    SELECT 'payment' AS operation, id, amount, currency FROM payments
+     WHERE provider = :provider AND id = CAST(:payment_id AS uuid) AND provider_payment_id IS NULL
+    UNION ALL
+    SELECT 'top_up', id, amount, currency FROM wallet_top_ups
+     WHERE provider = :provider AND id = CAST(:top_up_id AS uuid) AND provider_payment_id IS NULL
+""")
+HOLD_OPEN_REFUND = text("""
+    SELECT p.provider FROM refunds r JOIN payments p ON p.id = r.payment_id
+     WHERE r.id = :id AND r.destination = 'provider' AND r.state IN ('created', 'pending')
+       FOR NO KEY UPDATE OF r
+""")
+HOLD_RUN = text("""
+    SELECT r.id FROM enrollments e JOIN course_runs r ON r.id = e.run_id
+     WHERE e.id = :id AND r.state = 'scheduled' AND r.version_id = e.version_id
+       FOR SHARE OF r
+""")
+OPEN_REFUND_STATES = ("created", "pending")
 
 
 def apply(
@@ -111,66 +133,114 @@ def apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer
     session.expire_all()
 
 
-def expire(session: Session, enrollment_id: UUID) -> bool:
-    """Give an unpaid seat back whose hold has run out, by the database's clock.
-
-    The payment stays open at the provider: what arrives late is handled when it arrives.
-
-    Returns:
-        Whether it expired now.
-    """
-    if session.execute(LET_GO, {"id": enrollment_id}).one_or_none() is None:
-        return False
-    moved = try_move(session, enrollment_id, "expired", Change("hold_ran_out"), only_from="pending")
-    if not moved:
-        raise RuntimeError(f"enrollment {enrollment_id} changed without its payment")
-    return True
-
-
 def open_work(session: Session, subject_id: UUID) -> tuple[Attempt, datetime] | None:
     """Return what to ask the provider about a payment, top-up or refund, and since when it is open.
+
+    An open refund without a try that may still succeed gets its next one here.
 
     Returns:
         None when the outcome is known.
     """
-    row = open_attempt(session, subject_id)
-    return None if row is None else (_attempt_of(session, row), row.created_at)
+    found = open_attempt(session, subject_id) or _next_refund_attempt(session, subject_id)
+    return None if found is None else _work_of(session, *found)
 
 
-def find_subject(
-    session: Session, provider: str, provider_payment_id: str
-) -> tuple[Operation, UUID] | None:
-    """Return what a provider's payment is to us: a payment for a run or a top-up, or None."""
-    row: Row[tuple[Operation, UUID]] | None = session.execute(
-        FIND_SUBJECT, {"provider": provider, "provider_payment_id": provider_payment_id}
+def is_open(session: Session, subject_id: UUID) -> bool:
+    """Tell whether the provider still has to be asked about a payment, top-up or refund."""
+    refund = session.get(Refund, subject_id, populate_existing=True)
+    if refund is not None:
+        return refund.state in OPEN_REFUND_STATES
+    return open_attempt(session, subject_id) is not None
+
+
+def find_subject(session: Session, provider: str, event: ProviderEvent) -> Subject | None:
+    """Return what a provider's payment is to us: a payment for a run or a top-up, or None.
+
+    While the provider's identifier has not reached us, the metadata that we sent says it.
+    """
+    values = {"provider": provider, "provider_payment_id": event.payment_id}
+    row = session.execute(FIND_SUBJECT, values).one_or_none()
+    if row is None:
+        row = session.execute(
+            FIND_UNNAMED,
+            {
+                "provider": provider,
+                "payment_id": _uuid(event.metadata.get("payment")),
+                "top_up_id": _uuid(event.metadata.get("top_up")),
+            },
+        ).one_or_none()
+    if row is None:
+        return None
+    return Subject(
+        subject_id=row.id, operation=row.operation, amount=row.amount, currency=row.currency
+    )
+
+
+def open_refunds(session: Session, payment_id: UUID) -> list[tuple[Subject, str]]:
+    """Return a payment's refunds that wait at the provider, each with its identifier there."""
+    rows = session.scalars(
+        select(Refund).where(
+            Refund.payment_id == payment_id,
+            Refund.state == "pending",
+            Refund.provider_refund_id.is_not(None),
+        )
+    )
+    return [
+        (
+            Subject(
+                subject_id=row.id, operation="refund", amount=row.amount, currency=row.currency
+            ),
+            row.provider_refund_id or "",
+        )
+        for row in rows
+    ]
+
+
+def late_refund(session: Session, payment_id: UUID) -> Refund | None:
+    """Return the refund of money that came when its seat was gone, or None."""
+    return session.scalars(
+        select(Refund).where(Refund.payment_id == payment_id, Refund.reason == LATE_MONEY)
     ).one_or_none()
-    return None if row is None else (row.operation, row.id)
 
 
-def _attempt_of(session: Session, row: ProviderAttempt) -> Attempt:
+def _next_refund_attempt(session: Session, refund_id: UUID) -> tuple[ProviderAttempt, bool] | None:
+    """Begin the next try at an open refund: the first, or one after a definite refusal."""
+    provider = session.execute(HOLD_OPEN_REFUND, {"id": refund_id}).scalar()
+    if provider is None:
+        return None
+    # somebody else may have begun it while this waited for the refund's row
+    if open_attempt(session, refund_id) is None:
+        begin_attempt(session, refund_id, "refund", provider=provider)
+    return open_attempt(session, refund_id)
+
+
+def _work_of(session: Session, row: ProviderAttempt, is_first: bool) -> tuple[Attempt, datetime]:
     operation: Operation = row.operation  # pyright: ignore[reportAssignmentType] - ours alone
     if operation == "refund":
         found = session.execute(
-            select(Refund.amount, Refund.currency, Payment.provider_payment_id)
+            select(Refund.amount, Refund.currency, Refund.created_at, Payment.provider_payment_id)
             .join(Payment, Payment.id == Refund.payment_id)
             .where(Refund.id == row.subject_id)
         ).one()
     else:
         table = Payment if operation == "payment" else WalletTopUp
         found = session.execute(
-            select(table.amount, table.currency, table.provider_payment_id).where(
+            select(table.amount, table.currency, table.created_at, table.provider_payment_id).where(
                 table.id == row.subject_id
             )
         ).one()
-    return Attempt(
+    attempt = Attempt(
         subject_id=row.subject_id,
         operation=operation,
-        key=row.key,
         amount=found.amount,
         currency=found.currency,
+        key=row.key,
+        is_first=is_first,
         token=row.token,
+        provider_id=row.provider_id,
         provider_payment_id=found.provider_payment_id,
     )
+    return attempt, found.created_at
 
 
 def _seat(session: Session, doorbell: Doorbell, payment_id: UUID, *, was_live: bool) -> None:
@@ -185,10 +255,15 @@ def _seat(session: Session, doorbell: Doorbell, payment_id: UUID, *, was_live: b
 
 
 def _seat_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool:
-    """Reopen an expired enrollment when a seat is free and no newer enrollment took its place."""
+    """Reopen an expired enrollment when a seat is free and no newer enrollment took its place.
+
+    Only while the run is still offered, with the version that the learner paid for.
+    """
     try:
         # the connection's savepoint: one of the session would bind it to the organization anew
         with session.connection().begin_nested():
+            if session.execute(HOLD_RUN, {"id": enrollment_id}).one_or_none() is None:
+                return False
             session.execute(REVIVE, {"id": payment_id})
             move(session, enrollment_id, "active", Change("paid_late"))
     except (RunFullError, TransitionNotAllowedError):
@@ -207,3 +282,10 @@ def _let_seat_go(session: Session, payment_id: UUID) -> None:
 
 def _enrollment_of(session: Session, payment_id: UUID) -> UUID:
     return session.scalars(select(Enrollment.id).where(Enrollment.payment_id == payment_id)).one()
+
+
+def _uuid(value: str | None) -> UUID | None:
+    try:
+        return None if value is None else UUID(value)
+    except ValueError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from lms.checkout import settlement, webhooks
-from lms.checkout.errors import ProviderAwayError, RefundRefusedError
+from lms.checkout.errors import ProviderAwayError, RefundRefusedError, SeatGoneError
+from lms.checkout.holds import expire_overdue
 from lms.checkout.operations import start_purchase
 from lms.checkout.purchase import Order, Purchase, find_purchase
 from lms.checkout.refunds import refund_payment
@@ -20,14 +21,26 @@ from lms.config import Settings
 from lms.core import clock
 from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
+from lms.enrollments.errors import RunFullError
+from lms.enrollments.transitions import ENDED_STATES
 from lms.http.blueprint import ADMINS, PUBLIC, TenantBlueprint
+from lms.http.bodies import read_body
 from lms.http.call import Call
-from lms.payments.attempts import Answer, Attempt, ask, look
-from lms.payments.errors import InvalidWebhookError, PaymentDeclinedError
+from lms.payments.attempts import Answer, Attempt, Subject, ask, look
+from lms.payments.errors import (
+    InvalidWebhookError,
+    PaymentDeclinedError,
+    ProviderNotConfiguredError,
+)
 from lms.payments.examples import PAYMENT, REFUND
 from lms.payments.models import Refund
 from lms.payments.presenting import accepted, claimed_subject, provider_of
-from lms.payments.providers.base import InvalidWebhook, ProviderRejected, ProviderUnavailable
+from lms.payments.providers.base import (
+    InvalidWebhook,
+    PaymentProvider,
+    ProviderRejected,
+    ProviderUnavailable,
+)
 from lms.payments.providers.sandbox import SIGNATURE_HEADER
 from lms.payments.schemas import RefundOut
 from tenants.session import STILL_SETTLING
@@ -74,36 +87,45 @@ blp = TenantBlueprint(
 def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | Response:
     """Enroll yourself in a run and pay for it.
 
-    201 when the enrollment is active. 202 when the provider has not decided yet: the seat is held
-    until `hold_until`; poll `GET /enrollments/{id}`. 402: `insufficient_funds` (with `balance` and
-    `missing`) or `payment_declined` (with `decline_code`). 409: `run_full`, `enrollment_closed`
+    201 when the enrollment is active (or, for a request resumed later, has ended: see `state`).
+    202 when the provider has not decided yet: the seat is held until `hold_until`; poll
+    `GET /enrollments/{id}`. 402: `insufficient_funds` (with `balance` and `missing`) or
+    `payment_declined` (with `decline_code`). 409: `run_full` (with `capacity` and
+    `next_hold_until`, or with the `refund` of money that came too late), `enrollment_closed`
     (with `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what
     is expected), `currency_mismatch`, `provider_not_configured`.
     """
     method, token = body["payment"]["method"], body["payment"].get("token")
     provider = provider_of(call) if method == "provider" else None
     doorbell = call.use(Doorbell)
-    with call.transaction() as session:
-        order = Order(
-            payment_id=claimed_subject(call, session),
-            run_id=run_id,
-            method=method,
-            provider=None if provider is None else provider.name,
-            hold_seconds=call.use(Settings).seat_hold_seconds,
-        )
-        purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
+
+    def begin() -> tuple[Purchase, Attempt | None]:
+        with call.transaction() as session:
+            order = Order(
+                payment_id=claimed_subject(call, session),
+                run_id=run_id,
+                method=method,
+                provider=None if provider is None else provider.name,
+                hold_seconds=call.use(Settings).seat_hold_seconds,
+            )
+            return start_purchase(session, doorbell, call.actor, order, token=token)
+
+    try:
+        purchase, attempt = begin()
+    except RunFullError:
+        with call.transaction() as session:
+            freed = expire_overdue(session, run_id)
+        if not freed:
+            raise
+        purchase, attempt = begin()
     if provider is not None and attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):
             raise PaymentDeclinedError.because(answer.code, _applying(doorbell, attempt, answer))
         with call.transaction() as session:
             _apply(session, doorbell, attempt, answer)
-            purchase = find_purchase(session, order.payment_id) or purchase
-    if purchase.payment.state in ("failed", "canceled"):
-        raise PaymentDeclinedError.because(purchase.payment.failure_code, lambda _session: None)
-    if purchase.enrollment.state == "active":
-        return purchase
-    return accepted(PurchaseOut, purchase)
+            purchase = find_purchase(session, attempt.subject_id) or purchase
+    return _told(call, purchase)
 
 
 @blp.operation(
@@ -113,7 +135,7 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     returns=WithdrawalOut,
     transaction="steps",
     idempotent=True,
-    refusals=(409,),
+    refusals=(409, 413),
     example={
         "enrollment": {
             **PURCHASE["enrollment"],
@@ -128,7 +150,8 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
 
     Yours, or any for admins. What was paid goes back to where it came from, in the part that the
     policy gives at this moment; without a policy all of it before the run starts and nothing after.
-    A refund through the provider may still be `created` or `pending` in the answer. 409
+    A refund through the provider may still be `created` or `pending` in the answer; one that the
+    provider refuses says so in `failure_code` and is asked for again by itself. 409
     `transition_not_allowed` when the enrollment has ended or is completed.
     """
     doorbell = call.use(Doorbell)
@@ -162,10 +185,11 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
 def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> Refund | Response:
     """Give a whole payment back to the wallet or the provider that it came from.
 
-    For admins. An active or suspended enrollment is withdrawn; a completed one stays. 201 when the
-    money is back, 202 when the provider has not confirmed it yet: see
-    `GET /payments/{id}/refunds`. 409 `not_refundable` when nothing
-    was paid or something was given back before, `refund_refused` when the provider says no.
+    For admins. An active or suspended enrollment is withdrawn once the wallet or the provider has
+    taken the refund; a completed one stays. 201 when the money is back, 202 when the provider has
+    not confirmed it yet: see `GET /payments/{id}/refunds`. 409 `not_refundable` when nothing was
+    paid or something was given back before, `refund_refused` when the provider says no: the
+    enrollment stays then.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:
@@ -181,13 +205,15 @@ def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> 
         provider = None if work is None else provider_of(call)
     if work is not None and provider is not None:
         answer = ask(provider, work[0])
-        if answer.status == "failed":
-            raise _refund_refused(answer.code, _applying(doorbell, work[0], answer))
         with call.transaction() as session:
             _apply(session, doorbell, work[0], answer)
             refund = session.get_one(Refund, refund.id)
     if refund.state == "failed":
-        raise _refund_refused(refund.failure_code, lambda _session: None)
+        raise RefundRefusedError(
+            "The provider refused to give this payment back.",
+            record=lambda _session: None,
+            failure_code=refund.failure_code,
+        )
     return refund if refund.state == "succeeded" else accepted(RefundOut, refund)
 
 
@@ -200,47 +226,72 @@ def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> 
     roles=PUBLIC,
     transaction="steps",
     states=STILL_SETTLING,
-    refusals=(400,),
+    refusals=(400, 413),
 )
 def receive_webhook(call: Call, provider_name: str) -> None:
     """Take a payment provider's event.
 
     For providers. The signature is checked on the raw body (400 `invalid_webhook`). The event only
     says that it is time to look: the payment is fetched and applied as it stands now, so repeated
-    and late events do no harm. 204 once it is stored; 503 asks the provider to send it again.
+    and late events do no harm; so are refunds that wait at the provider. 204 once it is stored; 503 asks the provider to send it again.
     """
-    provider, doorbell = provider_of(call), call.use(Doorbell)
+    try:
+        provider = provider_of(call)
+    except ProviderNotConfiguredError as error:
+        raise NotFoundError("There is no such provider.") from error
     if provider_name != provider.name:
         raise NotFoundError("There is no such provider.")
-    signature = call.request.headers.get(SIGNATURE_HEADER, "")
+    doorbell, signature = call.use(Doorbell), call.request.headers.get(SIGNATURE_HEADER, "")
     try:
-        event = provider.parse_webhook(call.request.get_data(), signature, now=clock.now())
+        event = provider.parse_webhook(read_body(call.request), signature, now=clock.now())
     except InvalidWebhook as error:
         raise InvalidWebhookError(f"This is not an event of the provider: {error}.") from error
     with call.transaction() as session:
         if webhooks.is_applied(session, provider.name, event):
             return
-        subject = settlement.find_subject(session, provider.name, event.payment_id)
+        subject = settlement.find_subject(session, provider.name, event)
         if subject is None:
             webhooks.store(session, provider.name, event, applied=False)
             return
+        waiting = settlement.open_refunds(session, subject.subject_id)
+    answers = _look(provider, [(subject, event.payment_id), *waiting])
+    with call.transaction() as session:
+        for sought, answer in answers:
+            settlement.apply(session, doorbell, sought.operation, sought.subject_id, answer)
+        known = answers[0][1].status != "unknown"
+        webhooks.store(session, provider.name, event, applied=known)
+
+
+def _told(call: Call, purchase: Purchase) -> Purchase | Response:
+    payment, enrollment = purchase.payment, purchase.enrollment
+    if payment.state in ("failed", "canceled"):
+        raise PaymentDeclinedError.because(payment.failure_code, lambda _session: None)
+    if enrollment.state == "pending":
+        return accepted(PurchaseOut, purchase)
+    if enrollment.state in ENDED_STATES and payment.state == "succeeded":
+        with call.transaction() as session:
+            refund = settlement.late_refund(session, payment.id)
+        if refund is not None:
+            raise SeatGoneError(
+                "Your money came when the seat was gone; it is given back.",
+                record=lambda _session: None,
+                enrollment_state=enrollment.state,
+                refund=RefundOut().dump(refund),
+            )
+    return purchase
+
+
+def _look(
+    provider: PaymentProvider, sought: Iterable[tuple[Subject, str]]
+) -> list[tuple[Subject, Answer]]:
     try:
-        answer = look(provider, event.payment_id)
+        return [(subject, look(provider, subject, name)) for subject, name in sought]
     except (ProviderUnavailable, ProviderRejected) as error:
         raise ProviderAwayError("The payment cannot be fetched now; send it again.") from error
-    with call.transaction() as session:
-        webhooks.store(session, provider.name, event, applied=True)
-        settlement.apply(session, doorbell, *subject, answer)
 
 
 def _applying(doorbell: Doorbell, attempt: Attempt, answer: Answer) -> Callable[[Session], None]:
     return lambda session: _apply(session, doorbell, attempt, answer)
-
-
-def _refund_refused(code: str | None, record: Callable[[Session], None]) -> RefundRefusedError:
-    return RefundRefusedError(
-        "The provider refused to give this payment back.", record=record, failure_code=code
-    )
 
 
 def _apply(session: Session, doorbell: Doorbell, attempt: Attempt, answer: Answer) -> None:

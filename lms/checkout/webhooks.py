@@ -18,6 +18,22 @@ STORE = text("""
 """)
 
 
+KEPT_READ_AT_ONCE = 20
+"""How many kept events are looked at in one go, the newest first."""
+
+KEPT = text("""
+    SELECT provider_payment_id FROM webhook_events
+     WHERE provider = :provider AND applied_at IS NULL AND provider_payment_id IS NOT NULL
+     GROUP BY provider_payment_id ORDER BY max(received_at) DESC LIMIT :limit
+""")
+
+
+def kept_payments(session: Session, provider: str) -> list[str]:
+    """Return the provider's payments that kept events are about, the newest first."""
+    values = {"provider": provider, "limit": KEPT_READ_AT_ONCE}
+    return list(session.execute(KEPT, values).scalars())
+
+
 def is_applied(session: Session, provider: str, event: ProviderEvent) -> bool:
     """Tell whether an event has had its effect already."""
     applied_at = session.scalar(
@@ -34,7 +50,8 @@ def store(session: Session, provider: str, event: ProviderEvent, *, applied: boo
     """Keep an event; a repeated delivery changes nothing.
 
     Args:
-        session: the organization's session, the same in which its effect is applied.
+        session: the organization's session, the same in which its effect is applied, before this:
+            payments are locked before events.
         provider: the provider's name.
         event: as the provider signed it.
         applied: False for an event about a payment that we do not know yet.

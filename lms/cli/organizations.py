@@ -8,15 +8,18 @@ from lms.cli.group import address, main, platform_session
 from lms.core.ids import new_id
 from lms.core.pagination import MAX_LIMIT
 from lms.platform import operations, queries
-from lms.platform.provisioning import FirstAdmin, Owner, create_organization
+from lms.platform.provisioning import FirstAdmin, Owner, create_organization, invite_admin
 from lms.users.emails import normalize_email
+from lms.users.invitations import IssuedInvitation
+from tenants import ddl
 from tenants.models import ORGANIZATION_STATES
 from tenants.provisioning import NewOrganization
+from tenants.session import Database
 
 
 @main.group()
 def organizations() -> None:
-    """Create, list, suspend and resume organizations."""
+    """Create, list, suspend and resume organizations, and invite their admins."""
 
 
 @organizations.command("list")
@@ -63,8 +66,29 @@ def create(slug: str, *, admin_email: str, admin_name: str, **about: str) -> Non
         actor_id=None,
     )
     click.echo(f"Created {slug}. Its first admin joins with POST /api/v1/auth/invitations/accept:")
-    click.echo(f"  token    {invitation.token}")
-    click.echo(f"  expires  {invitation.expires_at:%Y-%m-%d %H:%M} UTC")
+    _show(invitation)
+
+
+@organizations.command("invite-admin", short_help="Invite an admin of an organization.")
+@click.argument("slug")
+@click.option("--email", required=True, help="Address of the admin.")
+@click.option("--name", required=True, help="Name of the admin.")
+def invite_admin_(slug: str, *, email: str, name: str) -> None:
+    """Invite an admin: the first one again, when the invitation expired or was lost, or another.
+
+    Prints the token with which they join; older invitations of theirs stop working. It is stored
+    nowhere, so it cannot be shown again. Who has joined already is not invited.
+    """
+    admin = FirstAdmin(normalize_email(email), name)
+    database = Database(
+        address("DATABASE_URL"), served_revisions=ddl.served_revisions(), pool_size=1
+    )
+    try:
+        invitation = invite_admin(database, slug, admin, actor_id=None)
+    finally:
+        database.dispose()
+    click.echo(f"Invited an admin of {slug}, who joins with POST /api/v1/auth/invitations/accept:")
+    _show(invitation)
 
 
 @organizations.command(short_help="Suspend an organization.")
@@ -86,3 +110,8 @@ def resume(slug: str) -> None:
         found = queries.find_organization(session, slug)
         operations.resume_organization(session, None, found.id)
     click.echo(f"{slug} is active.")
+
+
+def _show(invitation: IssuedInvitation) -> None:
+    click.echo(f"  token    {invitation.token}")
+    click.echo(f"  expires  {invitation.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -17,7 +17,8 @@ class IdempotencyKey(TenantBase):
 
     The row is inserted first; a second request with the same key waits on the unique index. The
     response is stored in the transaction of its effect. `subject_id` is chosen with the row, so a
-    retry after a crash resumes the same payment.
+    retry after a crash resumes the same payment. `claimed_until` keeps others with the key out
+    while a request in steps runs.
     """
 
     __tablename__ = "idempotency_keys"
@@ -35,6 +36,8 @@ class IdempotencyKey(TenantBase):
     status: Mapped[int | None]
     body: Mapped[str | None]
     content_type: Mapped[str | None]
+    headers: Mapped[dict[str, Any] | None]
+    claimed_until: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

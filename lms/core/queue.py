@@ -26,7 +26,7 @@ SETTLE_PAYMENT = "settle_payment"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
     TRANSCODE_VIDEO: "media",
-    CHECK_UPLOAD: "default",
+    CHECK_UPLOAD: "media",
     EXPIRE_ENROLLMENT: "default",
     SETTLE_PAYMENT: "default",
 }

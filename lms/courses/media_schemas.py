@@ -38,7 +38,9 @@ class MediaFileIn(Schema):
         required=True,
         metadata={"description": "Bytes.", "example": 73400320},
     )
-    sha256 = ma.fields.String(
+    sha256 = Text(
+        min_length=64,
+        max_length=64,
         load_default=None,
         allow_none=True,
         validate=validate.Regexp(r"^[0-9a-f]{64}$"),

@@ -12,6 +12,9 @@ class TransitionNotAllowedError(ConflictError):
 
 
 class RunFullError(ConflictError):
-    """Every seat of the run is taken."""
+    """Every seat of the run is taken.
+
+    A purchase is told `capacity` and `next_hold_until`, when the next unpaid seat may come free.
+    """
 
     code = "run_full"

@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, try_move
-
-
-def owned_enrollment(session: Session, actor: Actor, enrollment_id: UUID) -> Enrollment:
-    """Return an enrollment of the actor's own.
-
-    Raises:
-        NotFoundError: there is none, or it is somebody else's.
-    """
-    found = session.scalars(
-        select(Enrollment).where(
-            Enrollment.id == enrollment_id, Enrollment.user_id == actor.user_id
-        )
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError("There is no such enrollment.")
-    return found
 
 
 def complete(

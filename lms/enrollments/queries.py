@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
-from lms.core.errors import ForbiddenError, NotFoundError
+from lms.core.errors import NotFoundError
 from lms.core.pagination import Page, paginate
+from lms.courses import run_queries
 from lms.courses.models import CourseInstructor, CourseRun
 from lms.enrollments.models import Enrollment
 
@@ -72,30 +73,11 @@ def run_enrollments(
     """Read a page of a run's enrollments, oldest first, for those who teach it and admins.
 
     Raises:
-        NotFoundError: there is no such run.
-        ForbiddenError: the actor does not teach it.
+        NotFoundError: the actor teaches no course with this run.
         InvalidCursorError: the cursor is not one of this list.
     """
-    teaches = session.scalar(
-        select(_teaches(actor)).select_from(CourseRun).where(CourseRun.id == run_id)
-    )
-    if teaches is None:
-        raise NotFoundError("There is no such run.")
-    if not (teaches or actor.is_admin):
-        raise ForbiddenError("Only those who teach this run see who is in it.")
+    run_queries.taught_run(session, actor, run_id)
     query = select(Enrollment).where(Enrollment.run_id == run_id)
     if state is not None:
         query = query.where(Enrollment.state == state)
     return paginate(session, query, Enrollment.id, limit=limit, cursor=cursor)
-
-
-def _teaches(actor: Actor) -> ColumnElement[bool]:
-    return (
-        select(CourseInstructor)
-        .where(
-            CourseInstructor.course_id == CourseRun.course_id,
-            CourseInstructor.user_id == actor.user_id,
-        )
-        .correlate(CourseRun)
-        .exists()
-    )

@@ -50,5 +50,8 @@ def get_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
     roles=STAFF,
 )
 def list_run_enrollments(call: Call, run_id: UUID, query: dict[str, Any]) -> Page[Enrollment]:
-    """List who is in a run, in the order they enrolled: for those who teach it, and admins."""
+    """List who is in a run, in the order they enrolled: for those who teach it, and admins.
+
+    404 for instructors who do not teach it.
+    """
     return queries.run_enrollments(call.session, call.actor, run_id, **query)

@@ -225,7 +225,7 @@ def _presenting(view: View, *, etag: bool, not_modified: bool, paged: bool, empt
         if etag:
             tag = f'"{result.version}"'
             conditional = not_modified and request.method == "GET"
-            if conditional and request.if_none_match.contains_raw(tag):
+            if conditional and request.if_none_match.contains_weak(str(result.version)):
                 return Response(status=304, headers={"ETag": tag})
             headers["ETag"] = tag
         if paged and isinstance(result, Page) and result.next_cursor:

@@ -15,6 +15,7 @@ import marshmallow as ma
 from flask import Request
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from lms.core.errors import DomainError
 
@@ -30,11 +31,34 @@ class MalformedBodyError(DomainError):
     code = "malformed_body"
 
 
+class MalformedQueryError(DomainError):
+    """A query parameter is given twice or has characters that no store can hold."""
+
+    kind = "bad_request"
+    code = "malformed_query"
+
+
 class UnsupportedMediaError(DomainError):
     """The body came in another format than JSON."""
 
     kind = "unsupported"
     code = "unsupported_media_type"
+
+
+def read_body(request: Request) -> bytes:
+    """Return a request's whole body, kept for whoever asks again.
+
+    Under servers that end the stream themselves, Werkzeug cuts a chunked body at the limit without
+    a word; what reaches the limit without having said its length is therefore refused.
+
+    Raises:
+        werkzeug.exceptions.RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH.
+    """
+    raw = request.get_data(cache=True)
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(raw) >= limit:
+        raise RequestEntityTooLarge
+    return raw
 
 
 def read_json(request: Request) -> Any:
@@ -48,7 +72,7 @@ def read_json(request: Request) -> Any:
         MalformedBodyError: not JSON, or JSON with members that no store can hold.
         werkzeug.exceptions.RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH.
     """
-    raw = request.get_data(cache=True)
+    raw = read_body(request)
     if not raw:
         return ma.missing
     if not request.is_json:
@@ -87,9 +111,9 @@ class GuardedParser(FlaskParser):
         """Return the query parameters, each at most once and without unsafe characters."""
         for name, values in req.args.lists():
             if len(values) > 1 and name not in _list_fields(schema):
-                raise MalformedBodyError(f"The query parameter {name!r} is given more than once.")
+                raise MalformedQueryError(f"The query parameter {name!r} is given more than once.")
             if any(UNSAFE_TEXT.search(value) for value in values):
-                raise MalformedBodyError(f"The query parameter {name!r} has unsafe characters.")
+                raise MalformedQueryError(f"The query parameter {name!r} has unsafe characters.")
         return super().load_querystring(req, schema)
 
 

@@ -24,9 +24,8 @@ class Services:
     The http room knows no domain, so it cannot name what the domains need.
     """
 
-    def __init__(self, *, base_domain: str, public_scheme: str) -> None:
+    def __init__(self, *, base_domain: str) -> None:
         self.base_domain = base_domain
-        self.public_scheme = public_scheme
         self._by_type: dict[type[Any], Any] = {}
 
     def add(self, kind: type[T], service: T) -> None:
@@ -111,11 +110,6 @@ class Call:
         if not isinstance(self._actor, Actor):
             raise TypeError("nobody is signed in to an organization here")
         return self._actor
-
-    @property
-    def optional_actor(self) -> Actor | None:
-        """The signed-in user, or None on public operations."""
-        return self._actor if isinstance(self._actor, Actor) else None
 
     @property
     def platform_actor(self) -> PlatformActor:

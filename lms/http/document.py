@@ -129,6 +129,7 @@ def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
         return page
 
     def asset(name: str) -> Response:
+        side_of_host()
         if name == "start.js":
             return send_from_directory(Path(__file__).parent / "static", name)
         return send_from_directory(ASSETS, name)

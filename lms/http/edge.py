@@ -6,22 +6,23 @@ The transaction surrounds the dispatch, so an error at COMMIT is still answered 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-import psycopg
 import structlog
 from flask import Flask, Response, request
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import NotFound
 
 from lms.core.errors import ForbiddenError, RecordedRefusalError
 from lms.http import problems
 from lms.http.auth import Authenticator
 from lms.http.blueprint import Operation
+from lms.http.bodies import UNSAFE_TEXT
 from lms.http.call import Call, Services
 from lms.http.idempotency import IdempotentRequest, ReplayedResponse
-from tenants.errors import OrganizationNotFoundError
+from tenants.errors import OrganizationNotFoundError, StalePlanError, TenancyError
 from tenants.resolver import HostResolver
 from tenants.session import PLATFORM, Database, OrganizationScope, PlatformScope
 
@@ -67,6 +68,8 @@ class Edge:
     def run(self, operation: Operation, handler: Handler, arguments: dict[str, Any]) -> Response:
         """Serve one request to one operation."""
         scope = self.scope_of(host_of_request(), operation)
+        if any(isinstance(part, str) and UNSAFE_TEXT.search(part) for part in arguments.values()):
+            raise NotFound
         call = Call(request, self.services, self.database, scope)
 
         def respond() -> Response:
@@ -86,11 +89,7 @@ class Edge:
     ) -> Response:
         try:
             return self._once(operation, call, respond)
-        except DBAPIError as error:
-            # A migration changed a table under a prepared statement (0A000, "cached plan must not
-            # change result type"); the transaction is rolled back and the plan forgotten.
-            if not isinstance(error.orig, psycopg.errors.FeatureNotSupported):
-                raise
+        except StalePlanError:
             return self._once(operation, call, respond)
 
     def _once(self, operation: Operation, call: Call, respond: Callable[[], Response]) -> Response:
@@ -112,9 +111,19 @@ class Edge:
                 self._admit(operation, call, session)
         if not operation.idempotent:
             return respond()
-        call.idempotent = IdempotentRequest.of(request, call.actor.user_id, operation.id)
-        response = respond()
-        self._store(call, response)
+        keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
+        call.idempotent = keyed
+        try:
+            response = respond()
+        except RecordedRefusalError:
+            raise
+        except Exception:
+            if keyed.held:
+                with suppress(TenancyError), self.database.transaction(call.scope) as session:
+                    keyed.let_go(session)
+            raise
+        with self.database.transaction(call.scope) as session:
+            keyed.store(session, response)
         return response
 
     def _record(self, operation: Operation, call: Call, refusal: RecordedRefusalError) -> Response:
@@ -124,11 +133,6 @@ class Edge:
             if operation.idempotent and call.idempotent is not None:
                 call.idempotent.store(session, response)
         return response
-
-    def _store(self, call: Call, response: Response) -> None:
-        if call.idempotent is not None:
-            with self.database.transaction(call.scope) as session:
-                call.idempotent.store(session, response)
 
     def _admit(self, operation: Operation, call: Call, session: Session) -> None:
         if not operation.roles:

@@ -1,8 +1,9 @@
 """Idempotency-Key (IETF draft httpapi-idempotency-key-header): one promise, one effect.
 
-The key's row is inserted first. A second request with the same key waits on the unique index while
-the first runs, gives up after the connection's lock time-out and is told 409; later it gets the
-stored response. Only committed outcomes are stored.
+The key's row is inserted first. Where the request is one transaction, a second one with the same
+key waits on the unique index and is told 409 after the connection's lock time-out; where it takes
+steps, the row carries a lease and the second is told 409 at once. Later it gets the stored
+response. Only committed outcomes are stored.
 """
 
 from __future__ import annotations
@@ -13,26 +14,50 @@ from uuid import UUID
 
 import psycopg
 from flask import Request, Response
-from sqlalchemy import Row, text
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lms.core.errors import ConflictError, DomainError
 from lms.core.ids import new_id
+from lms.http.bodies import read_body
+
+LEASE_SECONDS = 30
+"""For how long a request in steps keeps others with its key out; a provider's answer takes less.
+
+After it, or after a crash, the next request with the key resumes the same subject.
+"""
 
 INSERT_KEY = text("""
-    INSERT INTO idempotency_keys (user_id, operation, key, request_hash, subject_id)
-    VALUES (:user_id, :operation, :key, :request_hash, :subject_id)
+    INSERT INTO idempotency_keys
+           (user_id, operation, key, request_hash, subject_id, claimed_until)
+    VALUES (:user_id, :operation, :key, :request_hash, :subject_id,
+            clock_timestamp() + make_interval(secs => :lease_seconds))
     ON CONFLICT DO NOTHING RETURNING subject_id
 """)
 FIND_KEY = text("""
-    SELECT request_hash, subject_id, status, body, content_type FROM idempotency_keys
+    SELECT request_hash, status, body, content_type, headers FROM idempotency_keys
      WHERE user_id = :user_id AND operation = :operation AND key = :key
 """)
-STORE_RESPONSE = text("""
-    UPDATE idempotency_keys SET status = :status, body = :body, content_type = :content_type
+CLAIM_AGAIN = text("""
+    UPDATE idempotency_keys
+       SET claimed_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+     WHERE user_id = :user_id AND operation = :operation AND key = :key
+       AND status IS NULL AND claimed_until < clock_timestamp()
+    RETURNING subject_id
+""")
+LET_GO = text("""
+    UPDATE idempotency_keys SET claimed_until = clock_timestamp()
      WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
 """)
+STORE_RESPONSE = text("""
+    UPDATE idempotency_keys
+       SET status = :status, body = :body, content_type = :content_type, headers = :headers
+     WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
+""").bindparams(bindparam("headers", type_=JSONB))
+
+REPLAYED_HEADERS = ("ETag", "Location", "Retry-After")
 
 
 class IdempotencyKeyMissingError(DomainError):
@@ -63,7 +88,7 @@ class ReplayedResponse(Exception):
         self.response = response
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class IdempotentRequest:
     """One request under a key.
 
@@ -72,12 +97,14 @@ class IdempotentRequest:
         operation: the operation's id.
         key: as the client sent it.
         request_hash: SHA-256 of path and body.
+        held: whether this request holds the key now.
     """
 
     user_id: UUID
     operation: str
     key: str
     request_hash: str
+    held: bool = False
 
     @classmethod
     def of(cls, request: Request, user_id: UUID, operation: str) -> IdempotentRequest:
@@ -92,7 +119,7 @@ class IdempotentRequest:
                 "Send an Idempotency-Key header (a fresh UUID for each intent, at most 255"
                 " characters), so that a repeated request cannot move money twice."
             )
-        digest = hashlib.sha256(request.path.encode() + b"\0" + request.get_data(cache=True))
+        digest = hashlib.sha256(request.path.encode() + b"\0" + read_body(request))
         return cls(user_id, operation, key, digest.hexdigest())
 
     def claim(self, session: Session) -> UUID:
@@ -110,28 +137,41 @@ class IdempotentRequest:
         try:
             claimed = session.execute(
                 INSERT_KEY,
-                {**self._where(), "request_hash": self.request_hash, "subject_id": new_id()},
+                {
+                    **self._where(),
+                    "request_hash": self.request_hash,
+                    "subject_id": new_id(),
+                    "lease_seconds": LEASE_SECONDS,
+                },
             ).scalar()
         except OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                raise RequestInProgressError(
-                    "The first request with this Idempotency-Key still runs; ask again shortly."
-                ) from error
+                raise _in_progress() from error
             raise
-        if claimed is not None:
-            return claimed
-        return self._resume(session.execute(FIND_KEY, self._where()).one())
+        subject_id = claimed if claimed is not None else self._resume(session)
+        self.held = True
+        return subject_id
 
-    def _resume(self, row: Row[tuple[str, UUID, int | None, str | None, str | None]]) -> UUID:
+    def _resume(self, session: Session) -> UUID:
+        row = session.execute(FIND_KEY, self._where()).one()
         if row.request_hash != self.request_hash:
             raise IdempotencyKeyReusedError(
                 "This Idempotency-Key came with another request before; use a fresh one."
             )
         if row.status is not None:
             response = Response(row.body, status=row.status, content_type=row.content_type)
+            response.headers.update(row.headers or {})
             response.headers["Idempotency-Replayed"] = "true"
             raise ReplayedResponse(response)
-        return row.subject_id
+        again = {**self._where(), "lease_seconds": LEASE_SECONDS}
+        subject_id = session.execute(CLAIM_AGAIN, again).scalar()
+        if subject_id is None:
+            raise _in_progress()
+        return subject_id
+
+    def let_go(self, session: Session) -> None:
+        """Let the next request with this key resume at once: this one ended without an outcome."""
+        session.execute(LET_GO, self._where())
 
     def store(self, session: Session, response: Response) -> None:
         """Keep the response beside its effect."""
@@ -142,8 +182,19 @@ class IdempotentRequest:
                 "status": response.status_code,
                 "body": response.get_data(as_text=True),
                 "content_type": response.content_type,
+                "headers": {
+                    name: response.headers[name]
+                    for name in REPLAYED_HEADERS
+                    if name in response.headers
+                },
             },
         )
 
     def _where(self) -> dict[str, object]:
         return {"user_id": self.user_id, "operation": self.operation, "key": self.key}
+
+
+def _in_progress() -> RequestInProgressError:
+    return RequestInProgressError(
+        "The first request with this Idempotency-Key still runs; ask again shortly."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import structlog
@@ -77,7 +78,7 @@ def problem(
         "title": title_of(status),
         "status": status,
         "detail": detail,
-        "instance": request.path,
+        "instance": quote(request.path),
         "code": code,
     }
     request_id = get_contextvars().get("request_id")
@@ -190,7 +191,7 @@ def _of_bug(error: Exception) -> Response:
 
 
 def _flatten(messages: Any) -> list[dict[str, str]]:
-    """Turn marshmallow's nested messages, below their location, into pointers."""
+    """Turn marshmallow's nested messages into JSON pointers, or the names of query parameters."""
     found: list[dict[str, str]] = []
 
     def walk(pointer: str, value: Any) -> None:
@@ -205,5 +206,9 @@ def _flatten(messages: Any) -> list[dict[str, str]]:
             found.append({"pointer": pointer, "message": str(value)})
 
     for location, inner in messages.items() if isinstance(messages, dict) else []:
-        walk("" if location == "json" else f"/{location}", inner)
+        if location == "json":
+            walk("", inner)
+        elif isinstance(inner, dict):
+            for name, below in inner.items():
+                walk(str(name), below)
     return found

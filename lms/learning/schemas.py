@@ -30,7 +30,7 @@ class Seconds(ma.fields.Float):
 
 
 def _not_empty(interval: list[int]) -> None:
-    if interval[0] >= interval[1]:
+    if len(interval) == 2 and interval[0] >= interval[1]:
         raise ma.ValidationError("An interval must end after it begins.")
 
 

@@ -130,7 +130,9 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
 
     For learners whose active or completed enrollment contains it, for anyone signed in when it is
     a preview lesson's, and for staff who teach the course. The links work without a token, for the
-    video's duration and an hour, as long as the right to watch lasts; 409 until it can be played.
+    video's duration and an hour. When the right to watch ends, playlists stop at once; the picture
+    and the bytes that a playlist has named already stay readable until `expires_at`. 409 until it
+    can be played.
     """
     video = access.find_video(call.session, call.actor.user_id, video_id)
     renditions = queries.list_renditions(call.session, video_id)

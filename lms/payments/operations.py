@@ -14,7 +14,7 @@ from lms.core.actor import Actor
 from lms.core.ids import new_id
 from lms.core.money import Money
 from lms.core.queue import Doorbell
-from lms.payments.attempts import Answer, Attempt, begin_attempt, record_answer
+from lms.payments.attempts import Answer, Attempt, begin_attempt, open_attempt, record_answer
 from lms.payments.errors import CurrencyMismatchError
 from lms.payments.models import Wallet, WalletTopUp
 from tenants.session import organization_of
@@ -118,16 +118,21 @@ def start_top_up(
     return top_up
 
 
-def attempt_of_top_up(top_up: WalletTopUp, *, key: str, token: str | None) -> Attempt:
-    """Return what the provider is asked for a top-up."""
+def open_top_up(session: Session, top_up: WalletTopUp) -> Attempt | None:
+    """Return what the provider must be asked about a top-up; None when its outcome is known."""
+    found = open_attempt(session, top_up.id)
+    if found is None:
+        return None
+    row, is_first = found
     return Attempt(
         subject_id=top_up.id,
         operation="top_up",
-        key=key,
         amount=top_up.amount,
         currency=top_up.currency,
-        token=token,
-        provider_payment_id=top_up.provider_payment_id,
+        key=row.key,
+        is_first=is_first,
+        token=row.token,
+        provider_id=row.provider_id,
     )
 
 

@@ -81,13 +81,18 @@ class WalletTransactionOut(Schema):
 
 
 class PaymentOut(Schema):
-    """A payment for a run. Refunded when `refunded_amount` equals `amount`."""
+    """A payment for a run. Given back, or about to be, when `refunded_amount` equals `amount`."""
 
     id = ma.fields.UUID(required=True)
     user_id = ma.fields.UUID(required=True)
     run_id = ma.fields.UUID(required=True)
     amount = MoneyOf(required=True)
-    refunded_amount = MoneyOf(required=True)
+    refunded_amount = MoneyOf(
+        required=True,
+        metadata={
+            "description": "Given back or on its way: `GET /payments/{id}/refunds` tells which."
+        },
+    )
     method = ma.fields.String(
         required=True, validate=validate.OneOf(("wallet", "provider", "free"))
     )
@@ -110,7 +115,13 @@ class RefundOut(Schema):
     amount = MoneyOf(required=True)
     destination = ma.fields.String(required=True, validate=validate.OneOf(("wallet", "provider")))
     state = ma.fields.String(required=True, validate=validate.OneOf(REFUND_STATES))
-    failure_code = ma.fields.String(required=True, allow_none=True)
+    failure_code = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Why the provider refused; while `created`, it is asked again by itself."
+        },
+    )
     reason = ma.fields.String(required=True)
     succeeded_at = UtcDateTime(required=True, allow_none=True)
     created_at = UtcDateTime(required=True)

@@ -12,7 +12,7 @@ from lms.core.queue import Doorbell
 from lms.http.blueprint import TenantBlueprint
 from lms.http.call import Call
 from lms.payments import operations, queries
-from lms.payments.attempts import ask, open_attempt
+from lms.payments.attempts import ask
 from lms.payments.errors import PaymentDeclinedError
 from lms.payments.examples import TOP_UP, WALLET
 from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction
@@ -110,7 +110,6 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
     installation takes no payments.
     """
     provider, doorbell = provider_of(call), call.use(Doorbell)
-    attempt = None
     with call.transaction() as session:
         top_up = operations.start_top_up(
             session,
@@ -121,9 +120,7 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
             token=body["token"],
             provider=provider.name,
         )
-        row = open_attempt(session, top_up.id)
-        if row is not None:
-            attempt = operations.attempt_of_top_up(top_up, key=row.key, token=row.token)
+        attempt = operations.open_top_up(session, top_up)
     if attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):

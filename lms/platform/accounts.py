@@ -18,7 +18,7 @@ from lms.platform import audit
 from lms.platform.models import PlatformAdmin
 from lms.users import passwords
 from lms.users.emails import normalize_email
-from lms.users.errors import InvalidCredentialsError, InvalidEmailError
+from lms.users.errors import CredentialsChangedError, InvalidEmailError
 from lms.users.sign_in import Credentials
 
 FIND_ADMIN = text("""
@@ -78,10 +78,11 @@ def start_session(session: Session, credentials: Credentials, *, lifetime: int) 
         lifetime: seconds.
 
     Raises:
-        InvalidCredentialsError: deactivated, or the password was changed, in the meantime.
+        CredentialsChangedError: deactivated, or the hash was replaced, in the meantime.
     """
     current = credentials.password_hash
     if credentials.rehashed is not None:
+        # Before the row is locked in share mode: two that renew after sharing it would deadlock.
         renewed = {"new": credentials.rehashed, "old": current, "admin_id": credentials.owner_id}
         session.execute(REPLACE_HASH, renewed)
         current = credentials.rehashed
@@ -96,7 +97,7 @@ def start_session(session: Session, credentials: Credentials, *, lifetime: int) 
         },
     )
     if started.first() is None:
-        raise InvalidCredentialsError
+        raise CredentialsChangedError
     audit.record(session, "admin.login", actor_id=credentials.owner_id)
     return PlatformActor(credentials.owner_id, session_id)
 

@@ -1,4 +1,4 @@
-"""Creating an organization with its first admin's invitation: one operation for API and CLI."""
+"""Creating an organization with its first admin's invitation, and inviting an admin later."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lms.core.money import is_currency
-from lms.platform import audit
+from lms.platform import audit, queries
 from lms.platform.errors import (
+    OrganizationStateError,
     ProvisioningUnavailableError,
     UnknownCurrencyError,
     UnknownTimeZoneError,
@@ -20,12 +21,12 @@ from lms.users import operations as users
 from lms.users.invitations import IssuedInvitation
 from tenants import provisioning, roles
 from tenants.provisioning import NewOrganization
-from tenants.session import create_admin_engine
+from tenants.session import PLATFORM, Database, OrganizationScope, create_admin_engine
 
 
 @dataclass(frozen=True, slots=True)
 class FirstAdmin:
-    """Who will administer a new organization.
+    """Whom the platform invites to administer an organization.
 
     Attributes:
         email: normalised (`lms.users.emails`).
@@ -103,6 +104,47 @@ def create_organization(
             raise ProvisioningUnavailableError from error
         raise
     return issued[0]
+
+
+def invite_admin(
+    database: Database, slug: str, admin: FirstAdmin, *, actor_id: UUID | None
+) -> IssuedInvitation:
+    """Invite somebody to administer an organization, as its own admins would.
+
+    For a first admin whose invitation expired or was lost, or an organization whose admins are
+    gone. On record in the organization's audit log, in the same transaction, and in the platform's.
+
+    Args:
+        database: its transactions are opened here, one of each side at a time.
+        slug: which organization.
+        admin: whom to invite; who has not joined yet is invited anew, as an admin.
+        actor_id: the super-admin; None for the command line.
+
+    Returns:
+        The invitation; its token is stored nowhere.
+
+    Raises:
+        UnknownOrganizationError: no organization has the slug.
+        OrganizationStateError: it is not active.
+        EmailTakenError: the address belongs to somebody who has joined or is deactivated.
+    """
+    with database.transaction(PLATFORM) as session:
+        organization = queries.find_organization(session, slug)
+        if organization.state != "active":
+            raise OrganizationStateError(organization.state)
+    with database.transaction(OrganizationScope(organization.id)) as session:
+        user, invitation = users.create_user(
+            session, None, email=admin.email, name=admin.name, account_type="admin"
+        )
+    with database.transaction(PLATFORM) as session:
+        audit.record(
+            session,
+            "organization.invite_admin",
+            actor_id=actor_id,
+            organization_id=organization.id,
+            detail={"user_id": str(user.id)},
+        )
+    return invitation
 
 
 def check_currency(code: str) -> None:

@@ -15,12 +15,13 @@ from tenants.models import ORGANIZATION_STATES, WORK_STATES
 QUEUES = ("media", "default")
 
 
-class Currency(ma.fields.String):
+class Currency(Text):
     """An ISO 4217 code."""
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("metadata", {"example": "EUR", "description": "ISO 4217."})
-        super().__init__(validate=[validate.Regexp(r"^[A-Z]{3}$"), _known_currency], **kwargs)
+        rules = [validate.Regexp(r"^[A-Z]{3}$"), _known_currency]
+        super().__init__(min_length=3, max_length=3, validate=rules, **kwargs)
 
 
 def _known_currency(code: str) -> None:
@@ -39,8 +40,9 @@ def _slug() -> Text:
     )
 
 
-def _locale(**kwargs: Any) -> ma.fields.String:
-    return ma.fields.String(
+def _locale(**kwargs: Any) -> Text:
+    return Text(
+        max_length=35,
         validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"),
         metadata={"description": "BCP 47 tag of mails and branding.", "example": "en"},
         **kwargs,
@@ -144,7 +146,9 @@ class OrganizationQuery(PageQuery):
 class SuspensionIn(Schema):
     """Why an organization is suspended."""
 
-    reason = Text(required=True, max_length=1000, metadata={"example": "Invoice unpaid."})
+    reason = Text(
+        required=True, max_length=1000, multiline=True, metadata={"example": "Invoice unpaid."}
+    )
 
 
 class JobOut(Schema):

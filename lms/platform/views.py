@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ from lms.platform.schemas import (
     SuspensionIn,
 )
 from lms.users.schemas import LoginIn, row_with
-from lms.users.sign_in import check_password
+from lms.users.sign_in import with_password
 from tenants.models import Organization, Work
 from tenants.provisioning import NewOrganization
 
@@ -52,15 +53,16 @@ def login(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Sign in as a super-admin.
 
     Accounts of organizations do not work here, nor these there. A wrong password and an unknown
-    address get the same 401 (`invalid_credentials`).
+    address get the same 401 (`invalid_credentials`). While too many sign in at once, some get 503
+    `busy`: repeat after `Retry-After` seconds.
     """
-    with call.transaction() as session:
-        found = accounts.find_credentials(session, body["email"])
-    checked = check_password(found, body["password"])
-    with call.transaction() as session:
-        actor = accounts.start_session(
-            session, checked, lifetime=call.use(Settings).access_token_seconds
-        )
+    lifetime = call.use(Settings).access_token_seconds
+    actor = with_password(
+        call.transaction,
+        body["password"],
+        find=partial(accounts.find_credentials, email=body["email"]),
+        start=partial(accounts.start_session, lifetime=lifetime),
+    )
     return issue_tokens(call.scope, actor.admin_id, actor.session_id, new_id())
 
 

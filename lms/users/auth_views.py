@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lms.config import Settings
@@ -49,15 +50,16 @@ def login(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Sign in with e-mail and password.
 
     For everybody with an account here. A wrong password, an unknown address and a deactivated
-    account get the same 401 (`invalid_credentials`).
+    account get the same 401 (`invalid_credentials`). While too many sign in at once, some get 503
+    `busy`: repeat after `Retry-After` seconds.
     """
-    with call.transaction() as session:
-        found = sign_in.find_credentials(session, body["email"])
-    checked = sign_in.check_password(found, body["password"])
-    with call.transaction() as session:
-        started = sign_in.start_session(
-            session, checked, lifetime=call.use(Settings).refresh_token_seconds
-        )
+    lifetime = call.use(Settings).refresh_token_seconds
+    started = sign_in.with_password(
+        call.transaction,
+        body["password"],
+        find=partial(sign_in.find_credentials, email=body["email"]),
+        start=partial(sign_in.start_session, lifetime=lifetime),
+    )
     return _tokens(call, started)
 
 
@@ -103,8 +105,9 @@ def logout(call: Call) -> None:
 def accept_invitation(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Join with an invitation: set a password and be signed in.
 
-    An invitation works once and for seven days; afterwards, and for unknown ones, the answer is
-    422 `invalid_invitation`. A password that breaks the policy is 422 `weak_password`.
+    An invitation works once, for seven days, and until a newer one replaces it; afterwards, and for
+    unknown ones, the answer is 422 `invalid_invitation`: an admin can invite again. A password that
+    breaks the policy is 422 `weak_password`.
     """
     with call.transaction() as session:
         invitee = invitations.find_invitee(session, body["token"])

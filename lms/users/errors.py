@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lms.core.errors import (
     ConflictError,
+    DomainError,
     InvalidInputError,
     NotFoundError,
     RecordedRefusalError,
@@ -20,6 +21,20 @@ class InvalidCredentialsError(UnauthenticatedError):
         super().__init__("This e-mail address and password do not go together here.")
 
 
+class CredentialsChangedError(InvalidCredentialsError):
+    """The hash that was checked is not the stored one any more: renewed, replaced, or gone."""
+
+
+class TooManySignInsError(DomainError):
+    """All that may hash passwords at once are busy; waiting longer would block everybody else."""
+
+    kind = "unavailable"
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many people are signing in at this moment. Try again shortly.")
+
+
 class RefreshTokenReusedError(RecordedRefusalError):
     """A refresh token came a second time: it may be stolen, so the whole sign-in ends."""
 
@@ -28,7 +43,7 @@ class RefreshTokenReusedError(RecordedRefusalError):
 
 
 class InvalidInvitationError(InvalidInputError):
-    """Unknown, used or expired: one answer for all."""
+    """Unknown, used, replaced or expired: one answer for all."""
 
     code = "invalid_invitation"
 
@@ -56,7 +71,7 @@ class WeakPasswordError(InvalidInputError):
 
 
 class EmailTakenError(ConflictError):
-    """Another account of this organization has the address."""
+    """The address has an account that has joined or is deactivated: nobody to invite."""
 
     code = "email_taken"
 

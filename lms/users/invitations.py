@@ -28,15 +28,21 @@ FIND_OPEN = text("""
      WHERE i.token_hash = :token_hash AND i.accepted_at IS NULL AND i.expires_at > now()
        AND u.deactivated_at IS NULL
 """)
+REPLACE = text("""
+    DELETE FROM invitations WHERE user_id = :user_id AND accepted_at IS NULL
+""")
+# The account is locked first, as it is when an admin invites again.
+JOIN = text("""
+    UPDATE users u
+       SET password_hash = :password_hash, name = COALESCE(:name, u.name), version = u.version + 1
+      FROM invitations i
+     WHERE i.token_hash = :token_hash AND u.id = i.user_id
+       AND u.password_hash IS NULL AND u.deactivated_at IS NULL
+ RETURNING u.id
+""")
 ACCEPT = text("""
     UPDATE invitations SET accepted_at = now()
      WHERE token_hash = :token_hash AND accepted_at IS NULL AND expires_at > now()
- RETURNING user_id
-""")
-JOIN = text("""
-    UPDATE users
-       SET password_hash = :password_hash, name = COALESCE(:name, name), version = version + 1
-     WHERE id = :user_id AND deactivated_at IS NULL
  RETURNING id
 """)
 
@@ -63,13 +69,14 @@ class Invitee:
 
 
 def issue(session: Session, user_id: UUID, *, created_by: UUID | None) -> IssuedInvitation:
-    """Make an invitation of seven days.
+    """Make an invitation of seven days; it replaces the open ones of the same person.
 
     Args:
         session: the organization's.
         user_id: whom it is for.
         created_by: the inviting user; None for the platform.
     """
+    session.execute(REPLACE, {"user_id": user_id})
     issued = IssuedInvitation(secrets.token_urlsafe(32), now() + LIFETIME)
     session.add(
         Invitation(
@@ -87,7 +94,7 @@ def find_invitee(session: Session, token: str) -> Invitee:
     """Return whom an open invitation is for.
 
     Raises:
-        InvalidInvitationError: unknown, used, expired, or for somebody deactivated.
+        InvalidInvitationError: unknown, used, replaced, expired, or for somebody deactivated.
     """
     row = session.execute(FIND_OPEN, {"token_hash": _digest(token)}).first()
     if row is None:
@@ -108,13 +115,14 @@ def accept(session: Session, token: str, password_hash: str, *, name: str | None
         Credentials with which the first sign-in can begin.
 
     Raises:
-        InvalidInvitationError: it does not hold, or somebody used it a moment ago.
+        InvalidInvitationError: it does not hold, or was used or replaced a moment ago.
     """
-    user_id = session.execute(ACCEPT, {"token_hash": _digest(token)}).scalar()
+    token_hash = _digest(token)
     joined = session.execute(
-        JOIN, {"user_id": user_id, "password_hash": password_hash, "name": name}
+        JOIN, {"token_hash": token_hash, "password_hash": password_hash, "name": name}
     ).first()
-    if joined is None:
+    accepted = session.execute(ACCEPT, {"token_hash": token_hash}).first()
+    if joined is None or accepted is None:
         raise InvalidInvitationError
     return Credentials(joined.id, password_hash)
 

@@ -28,7 +28,11 @@ def create_user(
     name: str,
     account_type: AccountType,
 ) -> tuple[User, IssuedInvitation]:
-    """Create an account and the invitation by which its owner sets a password.
+    """Invite a person: make their account and the invitation by which they set a password.
+
+    Somebody who has not joined yet is invited anew: the account takes the name and type sent now,
+    and the new invitation replaces the older ones, so one that expired or was lost locks nobody
+    out.
 
     Args:
         session: the organization's.
@@ -38,7 +42,7 @@ def create_user(
         account_type: what they may do.
 
     Raises:
-        EmailTakenError: the organization has an account with this address.
+        EmailTakenError: the address belongs to somebody who has joined or is deactivated.
     """
     user_id = new_id()
     values = {"id": user_id, "email": email, "name": name, "account_type": account_type}
@@ -49,16 +53,16 @@ def create_user(
         .returning(User)
     ).first()
     if user is None:
-        raise EmailTakenError(email)
-    issued = invitations.issue(session, user_id, created_by=actor_id)
-    audit.record(
-        session,
-        "user.create",
-        ("user", user_id),
-        actor_id=actor_id,
-        after={"account_type": account_type},
-    )
-    return user, issued
+        user = _invite_again(session, actor_id, email, {"name": name, "account_type": account_type})
+    else:
+        audit.record(
+            session,
+            "user.create",
+            ("user", user_id),
+            actor_id=actor_id,
+            after={"account_type": account_type},
+        )
+    return user, invitations.issue(session, user.id, created_by=actor_id)
 
 
 def update_me(
@@ -118,6 +122,30 @@ def update_user(
             before=before,
             after={**_audited(user), "changed": sorted(changes)},
         )
+    return user
+
+
+def _invite_again(
+    session: Session, actor_id: UUID | None, email: str, about: dict[str, str]
+) -> User:
+    user = session.scalars(
+        select(User)
+        .where(User.email == email, User.password_hash.is_(None), User.deactivated_at.is_(None))
+        .with_for_update(key_share=True)
+    ).first()
+    if user is None:
+        raise EmailTakenError(email)
+    before = _audited(user)
+    user.name, user.account_type = about["name"], about["account_type"]
+    session.flush()
+    audit.record(
+        session,
+        "user.invite_again",
+        ("user", user.id),
+        actor_id=actor_id,
+        before=before,
+        after=_audited(user),
+    )
     return user
 
 

@@ -2,7 +2,8 @@
 
 Hashing takes tens of milliseconds and 64 MiB by design (RFC 9106, 4: the second recommended
 option), so it is never done inside a database transaction, and only as many run at once as there
-are processors.
+are processors. Who waits for their turn too long is sent away, so that a flood of sign-ins leaves
+threads for everybody else.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import os
 import secrets
 import threading
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from lms.users.errors import WeakPasswordError
+from lms.users.errors import TooManySignInsError, WeakPasswordError
 
 MIN_LENGTH = 12
 MAX_LENGTH = 256
+PATIENCE = 1.0
+"""Seconds that one waits for a turn."""
 
 _HASHER = PasswordHasher()
 _SLOTS = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -41,8 +46,12 @@ def check_policy(password: str, email: str) -> None:
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2id hash to store."""
-    with _SLOTS:
+    """Return the argon2id hash to store.
+
+    Raises:
+        TooManySignInsError: no turn within `PATIENCE`.
+    """
+    with _turn():
         return _HASHER.hash(_normalize(password))
 
 
@@ -53,8 +62,11 @@ def verify_password(password: str, hashed: str | None) -> bool:
         password: as typed.
         hashed: None when there is no account or no password yet; the same work is done, against
             a hash that nothing matches.
+
+    Raises:
+        TooManySignInsError: no turn within `PATIENCE`.
     """
-    with _SLOTS:
+    with _turn():
         try:
             _HASHER.verify(_nobodys_hash() if hashed is None else hashed, _normalize(password))
         except (VerificationError, InvalidHashError):
@@ -65,6 +77,16 @@ def verify_password(password: str, hashed: str | None) -> bool:
 def needs_rehash(hashed: str) -> bool:
     """Tell whether a hash was made with other parameters than today's."""
     return _HASHER.check_needs_rehash(hashed)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _SLOTS.acquire(timeout=PATIENCE):
+        raise TooManySignInsError
+    try:
+        yield
+    finally:
+        _SLOTS.release()
 
 
 @lru_cache(maxsize=1)

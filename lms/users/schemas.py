@@ -136,7 +136,7 @@ class InvitationOut(Schema):
 
 
 class InvitedUserOut(UserOut):
-    """A new account and its invitation."""
+    """An account whose owner has not joined yet, and their invitation."""
 
     invitation = ma.fields.Nested(InvitationOut, required=True)
 

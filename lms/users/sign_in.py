@@ -6,7 +6,10 @@ an older one is taken for theft and ends the sign-in (RFC 9700, 4.14.2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import text
@@ -18,10 +21,13 @@ from lms.core.ids import new_id
 from lms.users import passwords
 from lms.users.emails import normalize_email
 from lms.users.errors import (
+    CredentialsChangedError,
     InvalidCredentialsError,
     InvalidEmailError,
     RefreshTokenReusedError,
 )
+
+T = TypeVar("T")
 
 FIND_CREDENTIALS = text("""
     SELECT id, password_hash FROM users WHERE email = :email AND deactivated_at IS NULL
@@ -107,6 +113,7 @@ def check_password(found: Credentials | None, password: str) -> Credentials:
 
     Raises:
         InvalidCredentialsError: no account, no password yet, or the wrong one.
+        TooManySignInsError: no turn to hash.
     """
     stored = None if found is None else found.password_hash
     matches = passwords.verify_password(password, stored)
@@ -115,6 +122,42 @@ def check_password(found: Credentials | None, password: str) -> Credentials:
     if passwords.needs_rehash(stored):
         return Credentials(found.owner_id, stored, passwords.hash_password(password))
     return found
+
+
+def with_password(
+    transaction: Callable[[], AbstractContextManager[Session]],
+    password: str,
+    *,
+    find: Callable[[Session], Credentials | None],
+    start: Callable[[Session, Credentials], T],
+) -> T:
+    """Sign in with a password, which is checked between two short transactions.
+
+    Another sign-in may renew the hash in between; the password is then checked once more, against
+    the renewed one. Once is enough: a renewed hash is not renewed again.
+
+    Args:
+        transaction: opens one transaction of the side that is signed in to.
+        password: as typed.
+        find: reads what to check it against.
+        start: begins the sign-in with credentials that hold.
+
+    Raises:
+        InvalidCredentialsError: no such account, the wrong password, or deactivated meanwhile.
+        TooManySignInsError: no turn to hash.
+    """
+
+    def attempt() -> T:
+        with transaction() as session:
+            found = find(session)
+        checked = check_password(found, password)
+        with transaction() as session:
+            return start(session, checked)
+
+    try:
+        return attempt()
+    except CredentialsChangedError:
+        return attempt()
 
 
 def start_session(session: Session, credentials: Credentials, *, lifetime: int) -> SignIn:
@@ -126,10 +169,11 @@ def start_session(session: Session, credentials: Credentials, *, lifetime: int) 
         lifetime: seconds until a new sign-in with the password is needed.
 
     Raises:
-        InvalidCredentialsError: deactivated, or the password was changed, in the meantime.
+        CredentialsChangedError: deactivated, or the hash was replaced, in the meantime.
     """
     current = credentials.password_hash
     if credentials.rehashed is not None:
+        # Before the row is locked in share mode: two that renew after sharing it would deadlock.
         renewed = {"new": credentials.rehashed, "old": current, "user_id": credentials.owner_id}
         session.execute(REPLACE_HASH, renewed)
         current = credentials.rehashed
@@ -145,7 +189,7 @@ def start_session(session: Session, credentials: Credentials, *, lifetime: int) 
         },
     )
     if inserted.first() is None:
-        raise InvalidCredentialsError
+        raise CredentialsChangedError
     return started
 
 

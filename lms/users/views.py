@@ -39,8 +39,10 @@ def list_users(call: Call, query: dict[str, Any]) -> Page[User]:
 def create_user(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """Invite a person.
 
-    For admins. The invitation's token is shown in this answer only; pass it on. An address that
-    has an account already is 409 `email_taken`.
+    For admins. The invitation's token is shown in this answer only; pass it on. It holds for seven
+    days. Somebody who has not joined yet can be invited again: the account keeps its id, takes the
+    name and account type sent now, and older invitations stop working. An address whose account
+    has joined or is deactivated is 409 `email_taken`.
     """
     user, invitation = operations.create_user(call.session, call.actor.user_id, **body)
     return row_with(user, invitation=invitation)

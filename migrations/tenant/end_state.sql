@@ -22,6 +22,8 @@ CREATE TABLE idempotency_keys (
 	status BIGINT, 
 	body TEXT, 
 	content_type TEXT, 
+	headers JSONB, 
+	claimed_until TIMESTAMP WITH TIME ZONE NOT NULL, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_idempotency_keys PRIMARY KEY (user_id, operation, key), 
 	CONSTRAINT ck_idempotency_keys_key_length CHECK (length(key) BETWEEN 1 AND 255), 

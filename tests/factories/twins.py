@@ -1,4 +1,4 @@
-"""Two organizations with the same ids everywhere and a text of their own in every row.
+"""Two organizations with the same ids everywhere, and a text or a number of their own in every row.
 
 Whatever crosses from one to the other shows: an id finds the wrong row, or a canary appears.
 """
@@ -27,7 +27,7 @@ from lms.courses.models import (
 )
 from lms.enrollments.models import Enrollment
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
-from lms.payments.models import Payment, Wallet, WalletTopUp, WalletTransaction
+from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction
 from lms.users.models import User, UserSession
 
 
@@ -59,16 +59,21 @@ class TwinIds:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
 
-def furnish(session: Session, ids: TwinIds, canary: str, organization_id: UUID) -> None:
-    """Write one row of everything, each with the organization's own canary in its texts."""
+def furnish(
+    session: Session, ids: TwinIds, canary: str, organization_id: UUID, *, mark: int = 1
+) -> None:
+    """Write one row of everything, with the organization's own canary in its texts.
+
+    Rows without a text carry `mark`, a number that no other organization has.
+    """
     for batch in (
         _people(ids, canary),
         _course(ids, canary),
         _content(ids, canary),
-        _media(ids, canary, organization_id),
+        _media(ids, canary, organization_id, mark),
         [_published(ids, canary)],
         _run(ids, canary),
-        _money(ids),
+        _money(ids, canary, mark),
     ):
         for row in batch:  # one by one: without relations, only we know the order
             session.add(row)
@@ -150,7 +155,7 @@ def _content(ids: TwinIds, canary: str) -> list[Any]:
     ]
 
 
-def _media(ids: TwinIds, canary: str, organization_id: UUID) -> list[Any]:
+def _media(ids: TwinIds, canary: str, organization_id: UUID, mark: int) -> list[Any]:
     root = f"o/{organization_id}/{ids.asset_id}"
     return [
         MediaAsset(
@@ -173,7 +178,7 @@ def _media(ids: TwinIds, canary: str, organization_id: UUID) -> list[Any]:
             asset_id=ids.asset_id,
             state="ready",
             duration_seconds=20.0,
-            width=1280,
+            width=mark,
             height=720,
         ),
         TranscodingJob(
@@ -280,17 +285,18 @@ def _run(ids: TwinIds, canary: str) -> list[Any]:
     ]
 
 
-def _money(ids: TwinIds) -> list[Any]:
+def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:
     return [
-        Wallet(id=ids.wallet_id, user_id=ids.user_id, currency="EUR", balance=500, seq=2),
+        Wallet(id=ids.wallet_id, user_id=ids.user_id, currency="EUR", balance=mark, seq=2),
         WalletTopUp(
             id=ids.top_up_id,
             wallet_id=ids.wallet_id,
             user_id=ids.user_id,
-            amount=1000,
+            amount=mark + 500,
             currency="EUR",
             state="succeeded",
             provider="sandbox",
+            failure_code=canary,
             succeeded_at=now(),
         ),
         Payment(
@@ -301,23 +307,24 @@ def _money(ids: TwinIds) -> list[Any]:
             currency="EUR",
             method="wallet",
             state="succeeded",
+            failure_code=canary,
             succeeded_at=now(),
         ),
     ]
 
 
-def settle(session: Session, ids: TwinIds) -> None:
-    """Write the rows that refer to the money: the journal and the enrollment."""
+def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> None:
+    """Write the rows that refer to the money: the journal, a refund and the enrollment."""
     session.add_all(
         [
             WalletTransaction(
                 wallet_id=ids.wallet_id,
                 seq=1,
                 kind="deposit",
-                amount=1000,
+                amount=mark + 500,
                 currency="EUR",
-                balance_after=1000,
-                counter_account="provider:sandbox",
+                balance_after=mark + 500,
+                counter_account=f"provider:{canary}",
                 top_up_id=ids.top_up_id,
                 reference=f"top_up:{ids.top_up_id}",
             ),
@@ -327,8 +334,8 @@ def settle(session: Session, ids: TwinIds) -> None:
                 kind="deduction",
                 amount=-500,
                 currency="EUR",
-                balance_after=500,
-                counter_account=f"course_run:{ids.run_id}",
+                balance_after=mark,
+                counter_account=f"course_run:{canary}",
                 payment_id=ids.payment_id,
                 reference=f"payment:{ids.payment_id}",
             ),
@@ -338,8 +345,17 @@ def settle(session: Session, ids: TwinIds) -> None:
                 run_id=ids.run_id,
                 version_id=ids.version_id,
                 payment_id=ids.payment_id,
+                attempt=mark,
                 state="active",
                 activated_at=now(),
+            ),
+            Refund(
+                id=new_id(),
+                payment_id=ids.payment_id,
+                amount=1,
+                currency="EUR",
+                destination="wallet",
+                reason=canary,
             ),
         ]
     )
@@ -352,6 +368,7 @@ class Side:
 
     host: str
     canary: str
+    mark: int
     tokens: dict[str, str]
 
 

@@ -10,11 +10,13 @@ from uuid import UUID
 import pytest
 import redis
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from jobs.connection import connect, queue_of
 from jobs.dispatch import LOST_AFTER_SECONDS, Bell, Dispatcher
 from lms.core.ids import new_id
-from tenants.session import PLATFORM, OrganizationScope
+from tenants.ddl import head_revision, served_revisions
+from tenants.session import PLATFORM, OrganizationScope, create_admin_engine
 from tests.factories.jobs import Stack, until
 
 
@@ -28,7 +30,7 @@ def connection(stack: Stack) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def dispatcher(stack: Stack, connection: redis.Redis) -> Dispatcher:
-    return Dispatcher(stack.database, connection)
+    return Dispatcher(stack.database, connection, served_revisions())
 
 
 def add_work(
@@ -155,6 +157,62 @@ def test_work_whose_lease_ran_out_is_handed_out_again(
     assert queued(connection) == [work_id]
 
 
+@pytest.mark.parametrize("kind", ["expired", "lost"])
+def test_a_locked_row_of_one_organization_holds_up_no_other(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+    kind: str,
+) -> None:
+    if kind == "expired":
+        (locked,) = add_work(stack, new_organization(), state="running", fence=1)
+    else:
+        (locked,) = add_work(stack, new_organization())
+        dispatcher.tick()
+        connection.flushall()
+        age_handouts(stack)
+    (other,) = add_work(stack, new_organization())
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(
+            text("SELECT 1 FROM platform.work WHERE id = :id FOR UPDATE"), {"id": locked}
+        )
+        dispatcher.tick()
+        assert queued(connection) == [other]
+    dispatcher.tick()
+    assert set(queued(connection)) == {other, locked}
+
+
+def test_work_of_an_organization_at_an_unserved_revision_waits_for_its_migration(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    organization_id = new_organization()
+    (handed_out,) = add_work(stack, organization_id)
+    dispatcher.tick()
+    connection.flushall()
+    age_handouts(stack)
+    set_revision(stack, organization_id, "9999_of_tomorrow")
+    with capture_logs() as logs:
+        dispatcher.tick()
+        dispatcher.tick()
+    assert queued(connection) == []
+    assert logs == []
+    set_revision(stack, organization_id, head_revision())
+    dispatcher.tick()
+    assert queued(connection) == [handed_out]
+
+
+def set_revision(stack: Stack, organization_id: UUID, revision: str) -> None:
+    with create_admin_engine(stack.postgres.admin_url).begin() as connection:
+        connection.execute(
+            text("UPDATE platform.organizations SET revision = :revision WHERE id = :id"),
+            {"revision": revision, "id": organization_id},
+        )
+
+
 def test_what_is_due_later_waits(
     stack: Stack,
     dispatcher: Dispatcher,
@@ -191,6 +249,19 @@ def test_the_process_lives_through_a_redis_that_goes_away_and_stops_when_asked(
     until(lambda: has(second) and has(first), 30)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+def test_the_process_lives_through_a_tick_that_postgresql_refuses(
+    stack: Stack, new_organization: Callable[[], UUID]
+) -> None:
+    (work_id,) = add_work(stack, new_organization())
+    with create_admin_engine(stack.postgres.admin_url).begin() as connection:
+        connection.execute(text("LOCK TABLE platform.work"))
+        process = stack.start("jobs.dispatch")
+        until(lambda: "tick_failed" in stack.logs(), 30)
+    with connect(stack.settings.redis_url, socket_timeout=5) as client:
+        until(lambda: work_id in queued(client), 30)
+    assert process.poll() is None
 
 
 def test_the_bell_is_heard_at_once(stack: Stack, connection: redis.Redis) -> None:

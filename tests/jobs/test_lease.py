@@ -107,3 +107,12 @@ def test_a_database_that_is_away_does_not_end_long_work(
     away = replace(context, database=database)
     Lease(away, replace(claim_for(60), lease_seconds=-1)).tick()
     database.dispose()
+
+
+def test_a_migration_in_the_middle_does_not_end_long_work(
+    context: JobContext, claim_for: Callable[[float], Claim], settings: Settings
+) -> None:
+    claim = replace(claim_for(60), lease_seconds=-1)
+    database = Database(settings.database_url, served_revisions=frozenset())
+    Lease(replace(context, database=database), claim).tick()
+    database.dispose()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +14,17 @@ from sqlalchemy.orm import Session
 
 from jobs import claims
 from jobs.claims import MAX_CLAIMS, Claim
-from jobs.context import HandBackError, JobContext
+from jobs.context import PATIENCE_SECONDS, HandBackError, JobContext
 from jobs.handlers import HANDLERS, Handler
 from jobs.run import run_work
 from lms.compose import create_storage
 from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
+from tenants.errors import DatabaseUnavailableError, OrganizationMigratingError
 from tenants.session import PLATFORM, Database, OrganizationScope
 
+NOWHERE = "postgresql+psycopg://app@127.0.0.1:9/none"
 ADD = text("""
     INSERT INTO platform.work (id, organization_id, queue, kind, subject_id, claims, attempts)
     VALUES (:id, :organization_id, 'default', 'test', :id, :claims, :attempts)
@@ -143,6 +147,57 @@ def test_work_that_is_handed_back_waits_for_another_worker(
     run_work(context, work_id)
     found = row(context, work_id)
     assert (found.state, found.attempts, found.later) == ("waiting", 0, False)
+
+
+def test_whoever_is_to_stop_does_not_wait_for_a_database_that_is_away(
+    context: JobContext, handled: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = Database(NOWHERE, served_revisions=frozenset())
+
+    def lose_the_database(_context: JobContext, _claim: Claim) -> None:
+        monkeypatch.setattr(context.database, "_engine", nowhere.events)
+        raise HandBackError("stopping")
+
+    handled(lose_the_database)
+    work_id = add_work(context)
+    began = time.monotonic()
+    run_work(context, work_id)
+    assert time.monotonic() - began < PATIENCE_SECONDS / 3
+    monkeypatch.undo()
+    assert row(context, work_id).state == "running"
+
+
+def test_patience_ends_when_the_worker_is_to_stop(context: JobContext) -> None:
+    def step() -> None:
+        raise DatabaseUnavailableError("away")
+
+    stopping = replace(context, should_stop=lambda: True)
+    with pytest.raises(HandBackError):
+        stopping.patiently(step)
+
+
+def test_what_ends_during_a_migration_is_tried_until_it_is_over(context: JobContext) -> None:
+    outcomes = iter([OrganizationMigratingError("acme"), None])
+
+    def step() -> str:
+        if (error := next(outcomes)) is not None:
+            raise error
+        return "done"
+
+    assert context.patiently(step) == "done"
+
+
+def test_work_that_meets_a_migration_is_handed_back_and_counts_no_failure(
+    context: JobContext, handled: Callable[..., list[str]]
+) -> None:
+    def meet(context: JobContext, _claim: Claim) -> None:
+        raise OrganizationMigratingError(str(context.scope.id))
+
+    handled(meet)
+    work_id = add_work(context)
+    run_work(context, work_id)
+    found = row(context, work_id)
+    assert (found.state, found.attempts) == ("waiting", 0)
 
 
 def test_a_handler_that_lost_its_lease_leaves_the_row_to_the_winner(

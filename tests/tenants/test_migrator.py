@@ -1,12 +1,25 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, event, text
 
-from tenants import ddl, migrator, names
+from lms.cli.schemas import scratch_database
+from tenants import ddl, migrator, names, roles
+from tests.conftest import Servers
+
+MIGRATE_WHEN_TOLD = """
+import sys
+from tenants import migrator
+print("ready", flush=True)
+sys.stdin.readline()
+migrator.upgrade_platform(*sys.argv[1:])
+"""
 
 
 @pytest.fixture
@@ -107,3 +120,67 @@ def test_progress_is_reported_after_each_organization(
         servers.admin_url, only=organizations, on_progress=lambda *step: seen.append(step)
     )
     assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_new_revision_is_a_new_version_of_the_organization(
+    servers: Servers,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    request: pytest.FixtureRequest,
+) -> None:
+    organization = make_organization()
+    request.getfixturevalue("next_revision")
+    migrator.upgrade_organizations(servers.admin_url, only=[organization])
+    with admin_engine.begin() as connection:
+        query = text("SELECT version FROM platform.organizations WHERE id = :id")
+        assert connection.execute(query, {"id": organization}).scalar() == 2
+
+
+def test_an_organization_that_others_hold_fails_rather_than_waits(
+    servers: Servers,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organization = make_organization()
+    request.getfixturevalue("next_revision")
+    monkeypatch.setattr(roles, "OWNERS_LOCK_TIMEOUT", "50ms")
+    with ThreadPoolExecutor(1) as thread, admin_engine.begin() as holder:
+        holder.execute(
+            text("SELECT 1 FROM platform.organizations WHERE id = :id FOR UPDATE"),
+            {"id": organization},
+        )
+        run = thread.submit(migrator.upgrade_organizations, servers.admin_url, only=[organization])
+        assert "lock timeout" in run.result(timeout=15).failed[organization]
+
+
+def test_two_migrations_of_a_fresh_database_at_once_both_succeed(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_ADMIN_URL", servers.admin_url)
+    with scratch_database() as scratch:
+        arguments = [sys.executable, "-c", MIGRATE_WHEN_TOLD, scratch.admin_url, scratch.app_url]
+        runs = [
+            subprocess.Popen(
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        try:
+            for run in runs:
+                assert run.stdout is not None
+                assert run.stdout.readline() == "ready\n"
+            for run in runs:
+                assert run.stdin is not None
+                run.stdin.write("now\n")
+                run.stdin.flush()
+            complaints = [run.communicate(timeout=60)[1] for run in runs]
+        finally:
+            for run in runs:
+                run.kill()
+    assert [run.returncode for run in runs] == [0, 0], complaints

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lms.core.ids import new_id
-from tenants import names, provisioning
+from tenants import names, provisioning, roles
 from tenants.errors import InvalidSlugError, SlugTakenError
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, OrganizationScope
@@ -94,3 +96,26 @@ def test_what_must_never_change_is_insert_only_by_grant(admin_engine: Engine, ac
                 text(query), {"role": names.role_name(acme), "name": table}
             ).scalars()
             assert set(granted) == {"SELECT", "INSERT"}, table
+
+
+def test_a_slug_that_another_transaction_is_taking_fails_rather_than_waits(
+    admin_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "OWNERS_LOCK_TIMEOUT", "50ms")
+    slug = f"slow-{new_id().hex[-8:]}"
+    with ThreadPoolExecutor(1) as thread, admin_engine.connect() as holder:
+        holder.execute(
+            text(
+                "INSERT INTO platform.organizations (id, slug, name, revision, currency)"
+                " VALUES (:id, :slug, 'Slow', '0001', 'EUR')"
+            ),
+            {"id": new_id(), "slug": slug},
+        )
+        run = thread.submit(
+            provisioning.create_organization,
+            admin_engine,
+            NewOrganization(new_id(), slug, "Second"),
+            login_role="app",
+        )
+        with pytest.raises(OperationalError, match="lock timeout"):
+            run.result(timeout=15)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, NotSupportedError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from lms.core.ids import new_id
@@ -15,6 +16,7 @@ from tenants.errors import (
     DatabaseUnavailableError,
     OrganizationMigratingError,
     OrganizationNotFoundError,
+    StalePlanError,
     UnboundSessionError,
 )
 from tenants.session import (
@@ -48,13 +50,13 @@ def test_a_transaction_runs_as_the_organizations_role_with_only_its_schema_on_th
     with database.transaction(OrganizationScope(acme)) as session:
         assert whoami(session) == (
             names.role_name(acme),
-            names.quote(names.schema_name(acme)),
+            f"{names.quote(names.schema_name(acme))}, pg_temp",
         )
 
 
 def test_a_platform_transaction_runs_as_the_platforms_role(database: Database) -> None:
     with database.transaction(PLATFORM) as session:
-        assert whoami(session) == ("platform", '"platform"')
+        assert whoami(session) == ("platform", '"platform", pg_temp')
 
 
 def test_a_session_without_a_scope_refuses_to_begin(database: Database) -> None:
@@ -251,29 +253,118 @@ def test_a_connection_that_touched_too_many_organizations_is_retired(
     database.dispose()
 
 
+CANARY = "SELECT name FROM users WHERE email = 'canary@example.com'"
+
+
+def visit_in_turn(database: Database, canaries: dict[UUID, str], times: int) -> int:
+    """Enter the organizations in turn; return how often it was not all the right one's."""
+    wrong = 0
+    for organization, canary in islice(cycle(canaries.items()), times):
+        own = names.search_path(names.schema_name(organization))
+        with database.transaction(OrganizationScope(organization)) as session:
+            seen = session.execute(text(CANARY)).scalars().all()
+            wrong += whoami(session) != (names.role_name(organization), own) or seen != [canary]
+    return wrong
+
+
+@pytest.mark.parametrize(
+    "transactions", [5_000, pytest.param(100_000, marks=pytest.mark.long)], ids=str
+)
 def test_many_threads_over_a_tiny_pool_never_see_the_other_organization(
-    servers, acme: UUID, globex: UUID
+    servers, make_organization: Callable[..., UUID], transactions: int
 ) -> None:
+    canaries = {make_organization(): f"canary {number}" for number in range(2)}
+    # The pool is not fair: a thread may wait for most of the run while others borrow again.
     database = Database(
-        servers.app_url, served_revisions=ddl.served_revisions(), pool_size=2, pool_timeout=30
+        servers.app_url, served_revisions=ddl.served_revisions(), pool_size=2, pool_timeout=600
     )
-    mismatches: list[tuple[str, str]] = []
-
-    def visit(organization: UUID, times: int) -> None:
-        expected = (names.role_name(organization), names.quote(names.schema_name(organization)))
-        for _ in range(times):
-            with database.transaction(OrganizationScope(organization)) as session:
-                seen = whoami(session)
-                if seen != expected:
-                    mismatches.append(seen)
-
-    threads = [
-        threading.Thread(target=visit, args=(organization, 60))
-        for organization in (acme, globex) * 4
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for organization, canary in canaries.items():
+        with database.transaction(OrganizationScope(organization)) as session:
+            session.execute(
+                text(
+                    "INSERT INTO users (id, email, name, account_type)"
+                    " VALUES (:id, 'canary@example.com', :name, 'admin')"
+                ),
+                {"id": new_id(), "name": canary},
+            )
+    with ThreadPoolExecutor(8) as threads:
+        visits = [
+            threads.submit(visit_in_turn, database, canaries, transactions // 8) for _ in range(8)
+        ]
+        wrong = [visit.result() for visit in visits]
+    with database.transaction(PLATFORM) as session:
+        prepared = session.execute(
+            text("SELECT count(*) FROM pg_prepared_statements WHERE statement = :canary"),
+            {"canary": CANARY},
+        ).scalar()
     database.dispose()
-    assert mismatches == []
+    assert wrong == [0] * 8
+    assert prepared == 1, "the statement was not prepared, so no plan could have crossed"
+
+
+def change_type(admin: Engine, organization: UUID, column: str, to: str) -> None:
+    table = f"{names.quote(names.schema_name(organization))}.users"
+    with admin.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ALTER {column} TYPE {to}")
+
+
+def test_a_statement_prepared_before_a_migration_fails_as_stale_and_may_be_repeated(
+    servers, admin_engine: Engine, make_organization: Callable[..., UUID]
+) -> None:
+    organization = make_organization()
+    database = Database(servers.app_url, served_revisions=ddl.served_revisions(), pool_size=1)
+
+    def read() -> list[str]:
+        with database.transaction(OrganizationScope(organization)) as session:
+            return list(session.execute(text("SELECT name FROM users")).scalars())
+
+    for _ in range(7):
+        read()
+    change_type(admin_engine, organization, "name", "varchar(200)")
+    with pytest.raises(StalePlanError) as caught:
+        read()
+    assert isinstance(caught.value.__cause__, DBAPIError)
+    assert read() == []
+    database.dispose()
+
+
+def test_what_postgresql_does_not_support_is_not_taken_for_a_stale_statement(
+    database: Database, acme: UUID
+) -> None:
+    with (
+        pytest.raises(NotSupportedError, match="FOR UPDATE is not allowed"),
+        database.transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text("SELECT count(*) FROM users FOR UPDATE"))
+
+
+@pytest.mark.parametrize("whose", ["organization", "platform", "login role"])
+def test_nobody_who_serves_requests_makes_temporary_tables(
+    database: Database, acme: UUID, whose: str
+) -> None:
+    statement = text("CREATE TEMPORARY TABLE users (id uuid)")
+    with pytest.raises(ProgrammingError, match="permission denied to create temporary tables"):
+        if whose == "login role":
+            with database.events.connect() as connection:
+                connection.execute(statement)
+        scope = PLATFORM if whose == "platform" else OrganizationScope(acme)
+        with database.transaction(scope) as session:
+            session.execute(statement)
+
+
+def test_a_temporary_table_never_stands_before_an_organizations_own(
+    servers, admin_engine: Engine, acme: UUID
+) -> None:
+    database = Database(servers.admin_url, served_revisions=ddl.served_revisions(), pool_size=1)
+    with database.events.begin() as connection:
+        connection.exec_driver_sql("CREATE TEMPORARY TABLE users (id uuid)")
+        connection.exec_driver_sql("GRANT SELECT ON users TO PUBLIC")
+    with database.transaction(OrganizationScope(acme)) as session:
+        found = session.execute(
+            text(
+                "SELECT nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE c.oid = to_regclass('users')"
+            )
+        ).scalar()
+    database.dispose()
+    assert found == names.schema_name(acme)

@@ -18,16 +18,16 @@ def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
     shared, acme_only = TwinIds(), TwinIds()
     word = new_id().hex[-10:]
     sides = {}
-    for name, organization in (("acme", acme), ("globex", globex)):
+    for name, organization, mark in (("acme", acme, 7_100_003), ("globex", globex, 8_200_007)):
         canary = f"canary{name}{word}"
         scope = OrganizationScope(organization)
         tokens = {}
         with database.transaction(scope) as session:
-            furnish(session, shared, canary, organization)
-            settle(session, shared)
+            furnish(session, shared, canary, organization, mark=mark)
+            settle(session, shared, canary, mark=mark)
             if name == "acme":
                 furnish(session, acme_only, canary + "only", organization)
-                settle(session, acme_only)
+                settle(session, acme_only, canary + "only")
             for role, user_id in (
                 ("student", shared.user_id),
                 ("instructor", shared.instructor_id),
@@ -38,5 +38,5 @@ def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
                     issued = issue_tokens(scope, user_id, session_id, refresh_id)
                 tokens[role] = issued["access_token"]
                 tokens[f"{role} refresh"] = issued["refresh_token"]
-        sides[name] = Side(f"{name}.localhost", canary, tokens)
+        sides[name] = Side(f"{name}.localhost", canary, mark, tokens)
     return World(sides["acme"], sides["globex"], shared, acme_only)

@@ -90,6 +90,8 @@ def update_run(
         CapacityBelowTakenError: more seats are taken.
     """
     run = run_queries.taught_run(session, actor, run_id)
+    # Before the seats, as enrolling does; who is just enrolling is waited for, and then seen.
+    session.refresh(run, with_for_update={"key_share": True})
     check_version(run, expected)
     columns = _columns(session, changes)
     policy.check_run_dates({name: columns.get(name, getattr(run, name)) for name in DATES})

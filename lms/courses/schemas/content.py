@@ -23,14 +23,14 @@ class ModuleIn(Schema):
     """A new module."""
 
     title = Text(required=True, metadata={"example": "The grind"})
-    summary = Text(min_length=0, max_length=MAX_SUMMARY, load_default="")
+    summary = Text(min_length=0, max_length=MAX_SUMMARY, multiline=True, load_default="")
 
 
 class ModulePatch(Schema):
     """The members to change."""
 
     title = Text()
-    summary = Text(min_length=0, max_length=MAX_SUMMARY)
+    summary = Text(min_length=0, max_length=MAX_SUMMARY, multiline=True)
 
 
 class ModuleOut(Schema):
@@ -82,6 +82,7 @@ class LessonIn(Schema):
     content = Text(
         min_length=0,
         max_length=MAX_TEXT,
+        multiline=True,
         load_default="",
         metadata={"description": "Markdown."},
     )
@@ -118,7 +119,9 @@ class LessonPatch(Schema):
 
     kind = ma.fields.String(validate=validate.OneOf(LESSON_KINDS))
     title = Text()
-    content = Text(min_length=0, max_length=MAX_TEXT, metadata={"description": "Markdown."})
+    content = Text(
+        min_length=0, max_length=MAX_TEXT, multiline=True, metadata={"description": "Markdown."}
+    )
     estimated_seconds = Integer(minimum=0, maximum=MAX_ESTIMATE)
     required = ma.fields.Boolean(truthy={True}, falsy={False})
     preview = ma.fields.Boolean(truthy={True}, falsy={False})

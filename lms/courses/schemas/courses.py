@@ -20,6 +20,7 @@ class CourseIn(Schema):
     summary = Text(
         min_length=0,
         max_length=MAX_SUMMARY,
+        multiline=True,
         load_default="",
         metadata={"description": "A few sentences for the catalog."},
     )
@@ -39,7 +40,7 @@ class CoursePatch(Schema):
     """The members to change."""
 
     title = Text()
-    summary = Text(min_length=0, max_length=MAX_SUMMARY)
+    summary = Text(min_length=0, max_length=MAX_SUMMARY, multiline=True)
     language = Text(max_length=35, validate=[LANGUAGE])
 
 

@@ -7,7 +7,7 @@ transaction: commit the intention first, call, then record the answer in a secon
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol, TypeAlias
 
@@ -28,6 +28,7 @@ class ProviderPayment:
             or None when the learner has nothing to do.
         decline_code: The provider's reason for `failed`, otherwise None.
         refunded_amount: Minor units given back so far, between 0 and `amount`.
+        metadata: What we sent along with it.
     """
 
     id: str
@@ -37,6 +38,7 @@ class ProviderPayment:
     client_secret: str | None
     decline_code: str | None
     refunded_amount: int
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,8 @@ class ProviderEvent:
         payment_id: The provider's identifier of the payment.
         account: Whose money it is: the organization's account at the provider.
         created: When it happened, UTC.
+        metadata: What we sent along with the payment: it names our subject also when the answer
+            with the provider's identifier never reached us.
     """
 
     id: str
@@ -76,6 +80,7 @@ class ProviderEvent:
     payment_id: str
     account: str
     created: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ProviderError(Exception):
@@ -163,6 +168,18 @@ class PaymentProvider(Protocol):
         Raises:
             ProviderUnavailable: The outcome is unknown.
             ProviderRejected: Nothing was refunded, for example because it is more than is left.
+        """
+        ...
+
+    def fetch_refund(self, refund_id: str, /) -> ProviderRefund:
+        """Ask how a refund stands now.
+
+        Args:
+            refund_id: The provider's identifier.
+
+        Raises:
+            ProviderUnavailable: The provider could not be asked.
+            ProviderRejected: This account has no such refund.
         """
         ...
 

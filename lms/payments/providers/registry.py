@@ -32,12 +32,14 @@ class Providers:
             settings.sandbox_url, settings.sandbox_secret_key, settings.sandbox_webhook_secret
         )
 
-    def for_organization(self, organization_id: UUID, *, webhook_url: str) -> PaymentProvider:
+    def for_organization(
+        self, organization_id: UUID, *, webhook_url: str | None
+    ) -> PaymentProvider:
         """Return an organization's account at the provider.
 
         Args:
             organization_id: its id is the account, so payments of two organizations never meet.
-            webhook_url: where the provider reports changes.
+            webhook_url: where the provider reports changes; None when that is not known here.
 
         Raises:
             ProviderNotConfiguredError: this installation has none.

@@ -23,6 +23,7 @@ from lms.payments.providers.base import (
     ProviderUnavailable,
     RefundStatus,
 )
+from lms.payments.providers.sandbox_target import local_target
 from lms.payments.providers.signing import verify
 
 SIGNATURE_HEADER = "Sandbox-Signature"
@@ -43,7 +44,9 @@ class SandboxProvider:
         secret_key: Proves to the server that it is us.
         webhook_secret: Proves to us that a webhook comes from the server.
         account: The organization's id. Keys, payments and events belong to one account.
-        webhook_url: Where the server reports changes: http, a loopback address or `*.localhost`.
+        webhook_url: Where the server reports changes. It reaches plain http on a loopback address
+            or `*.localhost` only: another address is not sent, and neither is None, so that what
+            is pending is settled by asking.
         timeout: Seconds to wait for a connection, and for each part of an answer.
     """
 
@@ -53,7 +56,7 @@ class SandboxProvider:
     secret_key: str = field(repr=False)
     webhook_secret: str = field(repr=False)
     account: str
-    webhook_url: str
+    webhook_url: str | None
     timeout: float = 10.0
 
     def create_payment(
@@ -66,13 +69,14 @@ class SandboxProvider:
         metadata: Mapping[str, str],
     ) -> ProviderPayment:
         """Charge a magic token; see `PaymentProvider.create_payment`."""
-        body = {
+        body: dict[str, object] = {
             "amount": amount,
             "currency": currency,
             "token": token,
             "metadata": dict(metadata),
-            "webhook_url": self.webhook_url,
         }
+        if self.webhook_url is not None and _is_reachable(self.webhook_url):
+            body["webhook_url"] = self.webhook_url
         return self._ask("POST", "/v1/payments", _payment, key=idempotency_key, body=body)
 
     def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
@@ -83,6 +87,10 @@ class SandboxProvider:
         """Give money back; see `PaymentProvider.refund`."""
         path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
         return self._ask("POST", path, _refund, key=idempotency_key, body={"amount": amount})
+
+    def fetch_refund(self, refund_id: str, /) -> ProviderRefund:
+        """Ask how a refund stands now; see `PaymentProvider.fetch_refund`."""
+        return self._ask("GET", f"/v1/refunds/{quote(refund_id, safe='')}", _refund)
 
     def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent:
         """Check and read a webhook; see `PaymentProvider.parse_webhook`."""
@@ -128,6 +136,14 @@ class SandboxProvider:
             raise ProviderUnavailable("the sandbox's answer makes no sense") from error
 
 
+def _is_reachable(webhook_url: str) -> bool:
+    try:
+        local_target(webhook_url)
+    except ValueError:
+        return False
+    return True
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     """Load the certificate authorities once: it takes longer than a request."""
@@ -164,6 +180,7 @@ def _payment(answer: Any) -> ProviderPayment:
         client_secret=_text_or_none(answer, "client_secret"),
         decline_code=_text_or_none(answer, "decline_code"),
         refunded_amount=_whole(answer, "refunded_amount"),
+        metadata=_metadata(answer),
     )
 
 
@@ -186,7 +203,15 @@ def _event(answer: Any) -> ProviderEvent:
         payment_id=_text(answer["data"]["object"], "id"),
         account=_text(answer, "account"),
         created=datetime.fromtimestamp(_whole(answer, "created"), UTC),
+        metadata=_metadata(answer["data"]["object"]),
     )
+
+
+def _metadata(answer: Any) -> dict[str, str]:
+    metadata = answer.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise TypeError("metadata is not an object")
+    return {str(name): str(value) for name, value in metadata.items()}
 
 
 def _text(answer: Any, name: str) -> str:

@@ -25,14 +25,17 @@ CREATE TABLE IF NOT EXISTS payments (
     metadata TEXT NOT NULL,
     created INTEGER NOT NULL,
     webhook_url TEXT NOT NULL,
-    settles_at REAL
+    settles_at REAL,
+    refund_status TEXT NOT NULL DEFAULT 'succeeded'
 );
 CREATE INDEX IF NOT EXISTS payments_unsettled ON payments (settles_at)
     WHERE settles_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS refunds (
     id TEXT PRIMARY KEY,
     payment_id TEXT NOT NULL REFERENCES payments (id),
-    amount INTEGER NOT NULL CHECK (amount > 0)
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    status TEXT NOT NULL DEFAULT 'succeeded',
+    settles_at REAL
 );
 CREATE TABLE IF NOT EXISTS answers (
     account TEXT NOT NULL,
@@ -54,6 +57,14 @@ CREATE INDEX IF NOT EXISTS events_due ON events (due_at) WHERE due_at IS NOT NUL
 """
 
 
+_LATER_COLUMNS = (
+    ("payments", "refund_status", "TEXT NOT NULL DEFAULT 'succeeded'"),
+    ("refunds", "status", "TEXT NOT NULL DEFAULT 'succeeded'"),
+    ("refunds", "settles_at", "REAL"),
+)
+"""What a file made before refunds could be pending does not have yet."""
+
+
 class SandboxFile:
     """A SQLite file with the sandbox's tables. Safe to share between threads.
 
@@ -69,6 +80,10 @@ class SandboxFile:
         with closing(sqlite3.connect(path)) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.executescript(_SCHEMA)
+            for table, column, kind in _LATER_COLUMNS:
+                known = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                if column not in known:
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

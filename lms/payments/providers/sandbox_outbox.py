@@ -32,11 +32,13 @@ def announce(
 
     Args:
         db: The transaction that makes the change.
-        url: Where to post it.
+        url: Where to post it; empty for one who asked for no news.
         kind: The event's type.
         body: The event's account and data.
         deliveries: How many times it is sent.
     """
+    if not url:
+        return
     now = time.time()
     event = {"id": f"evt_{secrets.token_hex(12)}", "type": kind, "created": int(now), **body}
     db.execute(

@@ -28,8 +28,9 @@ from lms.payments.providers.sandbox import ACCOUNT_HEADER
 from lms.payments.providers.sandbox_file import SandboxFile
 from lms.payments.providers.sandbox_outbox import Outbox
 from lms.payments.providers.sandbox_store import Answer, SandboxStore, refusal
+from lms.payments.providers.sandbox_target import local_target
 from lms.payments.providers.sandbox_tokens import OUTCOMES
-from lms.payments.providers.sandbox_webhooks import WebhookSender, local_target
+from lms.payments.providers.sandbox_webhooks import WebhookSender
 
 SECRET_KEY_VARIABLE = "SANDBOX_SECRET_KEY"  # noqa: S105 - names the secret, is not one
 WEBHOOK_SECRET_VARIABLE = "SANDBOX_WEBHOOK_SECRET"  # noqa: S105 - names the secret, is not one
@@ -57,7 +58,7 @@ class _PaymentBody(Schema):
     currency = fields.String(required=True, validate=validate.Regexp(r"[A-Z]{3}\Z"))
     token = fields.String(required=True)
     metadata = fields.Dict(keys=fields.String(), values=fields.String(), load_default=dict)
-    webhook_url = fields.String(required=True, validate=_check_webhook_url)
+    webhook_url = fields.String(load_default="", validate=_check_webhook_url)
 
 
 class _RefundBody(Schema):
@@ -114,6 +115,17 @@ def create_sandbox(store: SandboxStore, sender: WebhookSender, *, secret_key: st
     def fetch_payment(payment_id: str) -> Response:
         return _respond(store.fetch_payment(_account(), payment_id))
 
+    @app.post("/v1/payments/<payment_id>/settle")
+    def settle(payment_id: str) -> Response:
+        answer = store.settle(_account(), payment_id)
+        sender.wake()
+        return _respond(answer)
+
+    _serve_refunds(app, store, sender)
+    return app
+
+
+def _serve_refunds(app: Flask, store: SandboxStore, sender: WebhookSender) -> None:
     @app.post("/v1/payments/<payment_id>/refunds")
     def refund(payment_id: str) -> Response:
         amount = _load(_RefundBody())["amount"]
@@ -121,13 +133,15 @@ def create_sandbox(store: SandboxStore, sender: WebhookSender, *, secret_key: st
         sender.wake()
         return _respond(answer)
 
-    @app.post("/v1/payments/<payment_id>/settle")
-    def settle(payment_id: str) -> Response:
-        answer = store.settle(_account(), payment_id)
+    @app.get("/v1/refunds/<refund_id>")
+    def fetch_refund(refund_id: str) -> Response:
+        return _respond(store.fetch_refund(_account(), refund_id))
+
+    @app.post("/v1/refunds/<refund_id>/settle")
+    def settle_refund(refund_id: str) -> Response:
+        answer = store.settle_refund(_account(), refund_id)
         sender.wake()
         return _respond(answer)
-
-    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -192,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="when a payment with tok_pending succeeds by itself (default: %(default)s)",
+        help="when what is pending succeeds by itself (default: %(default)s)",
     )
     return parser
 

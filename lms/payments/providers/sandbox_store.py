@@ -62,8 +62,8 @@ class SandboxStore:
             pending = outcome.status == "pending"
             db.execute(
                 "INSERT INTO payments (id, account, status, amount, currency, decline_code,"
-                " metadata, created, webhook_url, settles_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " metadata, created, webhook_url, settles_at, refund_status)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     payment_id,
                     account,
@@ -75,6 +75,7 @@ class SandboxStore:
                     int(time.time()),
                     request["webhook_url"],
                     time.time() + self._settle_after if pending else None,
+                    outcome.refund_status,
                 ),
             )
             payment = _read(db, payment_id)
@@ -109,21 +110,20 @@ class SandboxStore:
             if payment["refunded_amount"] + amount > payment["amount"]:
                 return refusal(400, "refund_exceeds_payment", "That is more than is left of it.")
             refund_id = f"re_{secrets.token_hex(12)}"
-            db.execute("INSERT INTO refunds VALUES (?, ?, ?)", (refund_id, payment_id, amount))
+            status = payment["refund_status"]
+            settles_at = time.time() + self._settle_after if status == "pending" else None
+            db.execute(
+                "INSERT INTO refunds (id, payment_id, amount, status, settles_at)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (refund_id, payment_id, amount, status, settles_at),
+            )
             db.execute(
                 "UPDATE payments SET refunded_amount = refunded_amount + ? WHERE id = ?",
                 (amount, payment_id),
             )
-            _announce(db, _read(db, payment_id), "payment.refunded")
-            return Answer(
-                201,
-                {
-                    "id": refund_id,
-                    "payment_id": payment_id,
-                    "amount": amount,
-                    "status": "succeeded",
-                },
-            )
+            if status == "succeeded":
+                _announce(db, _read(db, payment_id), "payment.refunded")
+            return Answer(201, _present_refund(_read_refund(db, refund_id)))
 
         return self._once(account, key, ["refund", payment_id, amount], decide)
 
@@ -132,6 +132,26 @@ class SandboxStore:
         with self._file.transaction() as db:
             payment = _find(db, account, payment_id)
             return _no_payment() if payment is None else Answer(200, _present(payment))
+
+    def fetch_refund(self, account: str, refund_id: str) -> Answer:
+        """200 with the refund as it is now, or 404 when the account has no such refund."""
+        with self._file.transaction() as db:
+            refund = _find_refund(db, account, refund_id)
+            return _no_refund() if refund is None else Answer(200, _present_refund(refund))
+
+    def settle_refund(self, account: str, refund_id: str) -> Answer:
+        """Let a pending refund succeed now.
+
+        Returns:
+            200 with the refund (also when it had succeeded before), 404 without such a refund.
+        """
+        with self._file.transaction() as db:
+            refund = _find_refund(db, account, refund_id)
+            if refund is None:
+                return _no_refund()
+            if refund["status"] == "pending":
+                refund = _succeed_refund(db, refund_id)
+            return Answer(200, _present_refund(refund))
 
     def settle(self, account: str, payment_id: str) -> Answer:
         """Let a pending payment succeed now.
@@ -151,19 +171,22 @@ class SandboxStore:
             return Answer(200, _present(payment))
 
     def settle_due(self) -> None:
-        """Let the pending payments succeed whose time has come."""
+        """Let the pending payments and refunds succeed whose time has come."""
         with self._file.transaction() as db:
-            due = db.execute(
-                "SELECT id FROM payments WHERE settles_at <= ? ORDER BY settles_at", (time.time(),)
-            ).fetchall()
-            for row in due:
-                _succeed(db, row["id"])
+            for table, succeed in (("payments", _succeed), ("refunds", _succeed_refund)):
+                due = db.execute(
+                    f"SELECT id FROM {table} WHERE settles_at <= ? ORDER BY settles_at",  # noqa: S608 - our own names
+                    (time.time(),),
+                ).fetchall()
+                for row in due:
+                    succeed(db, row["id"])
 
     def next_settlement(self) -> float | None:
-        """When the next pending payment succeeds, in Unix seconds, or None without any."""
+        """When the next pending payment or refund succeeds, in Unix seconds, or None."""
         with self._file.transaction() as db:
             (settles_at,) = db.execute(
-                "SELECT min(settles_at) FROM payments WHERE settles_at IS NOT NULL"
+                "SELECT min(settles_at) FROM (SELECT settles_at FROM payments"
+                " UNION ALL SELECT settles_at FROM refunds) WHERE settles_at IS NOT NULL"
             ).fetchone()
         return settles_at
 
@@ -197,6 +220,36 @@ class SandboxStore:
 
 def _no_payment() -> Answer:
     return refusal(404, "payment_not_found", "There is no such payment.")
+
+
+def _no_refund() -> Answer:
+    return refusal(404, "refund_not_found", "There is no such refund.")
+
+
+def _find_refund(db: sqlite3.Connection, account: str, refund_id: str) -> sqlite3.Row | None:
+    return db.execute(
+        "SELECT refunds.* FROM refunds JOIN payments ON payments.id = refunds.payment_id"
+        " WHERE refunds.id = ? AND payments.account = ?",
+        (refund_id, account),
+    ).fetchone()
+
+
+def _read_refund(db: sqlite3.Connection, refund_id: str) -> sqlite3.Row:
+    """Read a refund that is known to exist."""
+    return db.execute("SELECT * FROM refunds WHERE id = ?", (refund_id,)).fetchone()
+
+
+def _succeed_refund(db: sqlite3.Connection, refund_id: str) -> sqlite3.Row:
+    db.execute(
+        "UPDATE refunds SET status = 'succeeded', settles_at = NULL WHERE id = ?", (refund_id,)
+    )
+    refund = _read_refund(db, refund_id)
+    _announce(db, _read(db, refund["payment_id"]), "payment.refunded")
+    return refund
+
+
+def _present_refund(refund: sqlite3.Row) -> dict[str, Any]:
+    return {name: refund[name] for name in ("id", "payment_id", "amount", "status")}
 
 
 def _find(db: sqlite3.Connection, account: str, payment_id: str) -> sqlite3.Row | None:

@@ -15,12 +15,14 @@ class Outcome:
         decline_code: Why it failed.
         answered: False when the server never gets to answer, although the payment was made.
         deliveries: How many times the webhook is sent.
+        refund_status: The first state of its refunds.
     """
 
     status: str
     decline_code: str | None = None
     answered: bool = True
     deliveries: int = 1
+    refund_status: str = "succeeded"
 
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -29,6 +31,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     "tok_insufficient_funds": Outcome("failed", decline_code="insufficient_funds"),
     "tok_pending": Outcome("pending"),
     "tok_timeout_after_success": Outcome("succeeded", answered=False),
+    "tok_pending_refund": Outcome("succeeded", refund_status="pending"),
     "tok_duplicate_webhook": Outcome("succeeded", deliveries=2),
 }
 """The magic tokens."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sqlite3
 import threading
@@ -13,40 +12,13 @@ import httpx
 from lms.payments.providers.sandbox import SIGNATURE_HEADER
 from lms.payments.providers.sandbox_outbox import Delivery, Outbox
 from lms.payments.providers.sandbox_store import SandboxStore
+from lms.payments.providers.sandbox_target import local_target
 from lms.payments.providers.signing import sign
 
 _log = logging.getLogger("lms.sandbox")
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_AFTER_TROUBLE_SECONDS = 1.0
-
-
-def local_target(url: str) -> tuple[httpx.URL, str]:
-    """Where to connect for a webhook, and what to call the host.
-
-    The sandbox reaches this machine only. Plain resolvers do not know names under `localhost`
-    (RFC 6761, section 6.3, gives them the loopback address), so these are never looked up.
-
-    Args:
-        url: The receiver's address.
-
-    Returns:
-        The address with an IP address as its host, and the value of the Host header.
-
-    Raises:
-        ValueError: It is not plain http to a loopback address or a name under `localhost`.
-    """
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError("not an address") from error
-    if parsed.scheme != "http" or parsed.userinfo:
-        raise ValueError("only plain http without a user name")
-    if parsed.host == "localhost" or parsed.host.endswith(".localhost"):
-        return parsed.copy_with(host="127.0.0.1"), parsed.netloc.decode("ascii")
-    if not ipaddress.ip_address(parsed.host).is_loopback:
-        raise ValueError("not a loopback address")
-    return parsed, parsed.netloc.decode("ascii")
 
 
 class WebhookSender(threading.Thread):

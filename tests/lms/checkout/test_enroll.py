@@ -61,7 +61,7 @@ def test_a_request_whose_answer_was_lost_is_resumed_without_paying_again(academy
     person, run_id, key = academy.person(money=10_000), academy.run(), str(uuid4())
     first = academy.enroll(person, run_id, key=key)
     academy.execute_as_owner(
-        "UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL"
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, claimed_until = now()"
         " WHERE key = :key",
         key=key,
     )

@@ -96,7 +96,7 @@ def test_a_decline_whose_answer_was_lost_is_told_again(academy: Academy) -> None
     person, run_id, key = academy.person(), academy.run(), str(uuid4())
     first = academy.enroll(person, run_id, "provider", token="tok_declined", key=key)
     academy.execute_as_owner(
-        "UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL"
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, claimed_until = now()"
         " WHERE key = :key",
         key=key,
     )
@@ -193,7 +193,7 @@ def test_a_request_that_died_before_the_provider_was_asked_is_resumed_by_its_rep
     first = offline.enroll(person, run_id, "provider", token="tok_success", key=key)
     assert first.status_code == 202
     academy.execute_as_owner(
-        "UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL"
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, claimed_until = now()"
         " WHERE key = :key",
         key=key,
     )

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 from werkzeug.test import TestResponse
 
-from lms.checkout.settlement import apply_payment, expire
+from lms.checkout.holds import expire
+from lms.checkout.settlement import apply_payment
 from lms.core.queue import Doorbell
 from lms.payments.attempts import Answer
 from tests.factories.money import Academy, together

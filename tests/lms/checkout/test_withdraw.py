@@ -138,7 +138,7 @@ def test_a_withdrawal_whose_answer_was_lost_is_resumed(academy: Academy) -> None
     purchase = academy.enroll(person, academy.run()).get_json()
     first = withdraw(academy, person, purchase, key=key)
     academy.execute_as_owner(
-        "UPDATE idempotency_keys SET status = NULL, body = NULL, content_type = NULL"
+        "UPDATE idempotency_keys SET status = NULL, body = NULL, claimed_until = now()"
         " WHERE key = :key",
         key=key,
     )

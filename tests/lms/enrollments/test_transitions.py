@@ -149,13 +149,3 @@ def test_a_withdrawn_enrollment_is_not_completed(academy: Academy) -> None:
     with academy.database.transaction(academy.scope) as session:
         found = operations.complete(session, UUID(enrollment["id"]), rules_hash="x")
     assert found.state == "withdrawn"
-
-
-def test_an_owned_enrollment_is_nobody_elses(academy: Academy) -> None:
-    person = academy.person()
-    enrollment = academy.enroll(person, academy.run(price=0), "free").get_json()["enrollment"]
-    enrollment_id = UUID(enrollment["id"])
-    with academy.database.transaction(academy.scope) as session:
-        assert operations.owned_enrollment(session, person.actor, enrollment_id).id == enrollment_id
-        with pytest.raises(NotFoundError):
-            operations.owned_enrollment(session, academy.person("admin").actor, enrollment_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import marshmallow as ma
 import pytest
-from flask import Flask
+from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from lms.core.ids import new_id
 from lms.http.blueprint import ADMINS, PUBLIC, PlatformBlueprint, TenantBlueprint
 from lms.http.call import Call
 from lms.http.schemas import MoneySchema, Schema, Text, UtcDateTime
+from tenants.errors import StalePlanError
 
 tenant = TenantBlueprint("Probe", __name__, description="Operations of the tests.")
 platform = PlatformBlueprint("Platform probe", __name__, description="Operations of the tests.")
@@ -56,6 +57,9 @@ class Thing:
     email, version = "thing@acme.example", 3
 
 
+STALE: list[str] = []
+
+
 class DeclinedError(RecordedRefusalError):
     """A refusal with a mark."""
 
@@ -90,6 +94,29 @@ def probe_money(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+@tenant.operation(
+    "POST",
+    "/money-in-steps",
+    id="probeMoneyInSteps",
+    body=ProbeIn,
+    returns=ProbeOut,
+    status=201,
+    idempotent=True,
+    transaction="steps",
+)
+def probe_money_in_steps(call: Call, body: dict[str, Any]) -> Any:
+    """Answer with the id under which the key's subject is made."""
+    assert call.idempotent is not None
+    with call.transaction() as session:
+        subject_id = call.idempotent.claim(session)
+    if body["email"].startswith("unlucky"):
+        raise ConflictError("No.")
+    response = jsonify(email=str(subject_id))
+    response.status_code = 201
+    response.headers["Location"] = "/api/v1/later"
+    return response
+
+
 @tenant.operation("POST", "/declined", id="probeDeclined", transaction="steps", body=ProbeIn)
 def probe_declined(call: Call, body: dict[str, Any]) -> None:
     """Refuse, and leave a mark."""
@@ -116,6 +143,22 @@ def probe_seats(call: Call) -> Thing:
 def probe_patch(call: Call) -> dict[str, Any]:
     """Change a thing."""
     return {"version": call.expected_version(required=True)}
+
+
+@tenant.operation("GET", "/words/<word>", id="probeWord", returns=ProbeOut)
+def probe_word(call: Call, word: str) -> dict[str, Any]:
+    """Look a word up."""
+    return {"email": call.session.execute(text("SELECT CAST(:w AS text)"), {"w": word}).scalar()}
+
+
+@tenant.operation("GET", "/stale", id="probeStale", returns=ProbeOut)
+def probe_stale(call: Call) -> dict[str, Any]:
+    """Fail once as after a migration, then answer."""
+    del call
+    if not STALE:
+        STALE.append("once")
+        raise StalePlanError("a prepared statement outlived a migration")
+    return {}
 
 
 @tenant.operation("GET", "/admins-only", id="probeAdmins", returns=ProbeOut, roles=ADMINS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 from uuid import UUID
 
@@ -122,3 +123,36 @@ def test_a_request_id_is_kept_when_it_is_sane_and_made_otherwise(
     answer = client.get("/healthz", headers={"X-Request-ID": given})
     assert (answer.headers["X-Request-ID"] == given) is kept
     assert answer.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize("size", [1024 * 1024, 3 * 1024 * 1024])
+def test_a_chunked_body_that_reaches_the_limit_is_413_and_never_a_stump(
+    client: FlaskClient, student: Person, size: int
+) -> None:
+    body = b'{"email": "stump@acme.example"}'.ljust(1024 * 1024) + b"x" * (size - 1024 * 1024)
+    answer = client.post(
+        "/api/v1/probe",
+        input_stream=io.BytesIO(body),
+        content_type="application/json",
+        headers=student.headers,
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+    )
+    assert answer.status_code == 413
+
+
+def test_wrong_query_parameters_are_named(client: FlaskClient, student: Person) -> None:
+    answer = client.get("/api/v1/thing?word=&other=1", headers=student.headers)
+    assert {error["pointer"] for error in answer.json["errors"]} == {"word", "other"}
+
+
+def test_the_instance_of_a_problem_is_a_uri_reference(client: FlaskClient) -> None:
+    answer = client.get("/api/v1/%C3%A4%20b%22")
+    assert answer.json["instance"] == "/api/v1/%C3%A4%20b%22"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\tb", "a\x07b", "a\x7fb", "a\u0085b"])
+def test_control_characters_in_a_line_are_refused(
+    client: FlaskClient, student: Person, text: str
+) -> None:
+    answer = client.post("/api/v1/probe", json={"email": text}, headers=student.headers)
+    assert answer.status_code == 422

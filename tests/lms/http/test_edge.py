@@ -136,6 +136,17 @@ def test_a_sign_in_ends_with_its_revocation(
     assert client.get("/api/v1/thing", headers=student.headers).status_code == 401
 
 
+def test_a_path_with_characters_that_no_store_holds_is_404(
+    client: FlaskClient, student: Person
+) -> None:
+    assert client.get("/api/v1/words/a%00b", headers=student.headers).status_code == 404
+    assert client.get("/api/v1/words/ab", headers=student.headers).status_code == 200
+
+
+def test_a_request_that_met_a_migration_is_done_again(client: FlaskClient, student: Person) -> None:
+    assert client.get("/api/v1/stale", headers=student.headers).status_code == 200
+
+
 def test_an_etag_is_given_and_spares_the_second_download(
     client: FlaskClient, student: Person
 ) -> None:
@@ -144,6 +155,8 @@ def test_an_etag_is_given_and_spares_the_second_download(
     again = client.get("/api/v1/thing", headers={**student.headers, "If-None-Match": '"3"'})
     assert (again.status_code, again.data) == (304, b"")
     assert again.headers["ETag"] == '"3"'
+    weak = client.get("/api/v1/thing", headers={**student.headers, "If-None-Match": 'W/"3"'})
+    assert weak.status_code == 304
 
 
 def test_what_shows_more_than_its_row_is_never_304(client: FlaskClient, student: Person) -> None:

@@ -90,3 +90,80 @@ def test_many_at_once_with_one_key_have_one_effect_and_one_answer(
     assert stored(database, acme, email) == 1
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert len({answer.data for answer in answers if answer.status_code == 201}) == 1
+
+
+def send_in_steps(client: FlaskClient, person: Person, email: str, key: str) -> Any:
+    headers = {**person.headers, "Idempotency-Key": key}
+    return client.post("/api/v1/money-in-steps", json={"email": email}, headers=headers)
+
+
+def set_claim(database: Database, organization: UUID, key: str, until: str) -> None:
+    with database.transaction(OrganizationScope(organization)) as session:
+        session.execute(
+            text(
+                "UPDATE idempotency_keys SET status = NULL, body = NULL,"
+                " claimed_until = now() + CAST(:until AS interval) WHERE key = :key"
+            ),
+            {"until": until, "key": key},
+        )
+
+
+def test_in_steps_a_second_request_is_told_to_wait_while_the_first_runs(
+    client: FlaskClient, database: Database, acme: UUID, student: Person
+) -> None:
+    key, email = str(uuid4()), f"steps-{new_id()}"
+    send_in_steps(client, student, email, key)
+    set_claim(database, acme, key, "1 minute")
+    answer = send_in_steps(client, student, email, key)
+    assert (answer.status_code, answer.json["code"]) == (409, "request_in_progress")
+
+
+def test_in_steps_a_crashed_request_is_resumed_under_the_same_id(
+    client: FlaskClient, database: Database, acme: UUID, student: Person
+) -> None:
+    key, email = str(uuid4()), f"steps-{new_id()}"
+    first = send_in_steps(client, student, email, key)
+    set_claim(database, acme, key, "-1 second")
+    assert send_in_steps(client, student, email, key).data == first.data
+
+
+def test_in_steps_a_failed_request_lets_the_key_go_at_once(
+    client: FlaskClient, student: Person
+) -> None:
+    key, email = str(uuid4()), f"unlucky-{new_id()}"
+    assert send_in_steps(client, student, email, key).json["code"] == "conflict"
+    assert send_in_steps(client, student, email, key).json["code"] == "conflict"
+
+
+def test_in_steps_another_request_with_the_key_does_not_let_it_go(
+    client: FlaskClient, database: Database, acme: UUID, student: Person
+) -> None:
+    key, email = str(uuid4()), f"steps-{new_id()}"
+    send_in_steps(client, student, email, key)
+    set_claim(database, acme, key, "1 minute")
+    assert send_in_steps(client, student, "other@acme.example", key).status_code == 422
+    assert send_in_steps(client, student, email, key).json["code"] == "request_in_progress"
+
+
+def test_a_replay_repeats_the_headers_that_matter(client: FlaskClient, student: Person) -> None:
+    key, email = str(uuid4()), f"steps-{new_id()}"
+    send_in_steps(client, student, email, key)
+    again = send_in_steps(client, student, email, key)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Location"].endswith("/later")
+
+
+def test_while_the_first_request_is_in_its_transaction_the_second_is_told_409(
+    client: FlaskClient, database: Database, acme: UUID, student: Person
+) -> None:
+    key, email = str(uuid4()), f"held-{new_id()}"
+    with database.transaction(OrganizationScope(acme)) as session:
+        session.execute(
+            text(
+                "INSERT INTO idempotency_keys (user_id, operation, key, request_hash, subject_id,"
+                " claimed_until) VALUES (:user, 'probeMoney', :key, 'x', :user, now())"
+            ),
+            {"user": student.id, "key": key},
+        )
+        answer = send(client, student, email, key)
+    assert (answer.status_code, answer.json["code"]) == (409, "request_in_progress")

@@ -117,6 +117,8 @@ def test_intervals_beyond_a_day_are_refused_where_no_duration_is_known(
         {"watched": [[9, 5]]},
         {"watched": [[-1, 5]]},
         {"watched": [[1, 2, 3]]},
+        {"watched": [[]]},
+        {"watched": [[5]]},
         {"watched": [[0.5, 2]]},
         {"watched": [["0", "2"]]},
         {"watched": [[0, 2**31]]},

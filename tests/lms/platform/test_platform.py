@@ -166,6 +166,31 @@ def test_what_an_organization_cannot_be_is_refused(
     assert answer.json["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize("member", ["currency", "locale", "name", "slug", "time_zone"])
+def test_nothing_of_an_organization_has_line_breaks(platform: Platform, member: str) -> None:
+    about = {"currency": "EUR", "locale": "en", "name": "A", "slug": "a", "time_zone": "UTC"}
+    answer = platform.create(**{"slug": new_slug(), member: f"{about[member]}\nb"})
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["pointer"] == f"/{member}"
+
+
+@pytest.mark.parametrize(("member", "value"), [("currency", "EUR"), ("locale", "en")])
+def test_a_code_is_stored_without_the_line_break_behind_it(
+    platform: Platform, member: str, value: str
+) -> None:
+    answer = platform.create(new_slug(), **{member: f"{value}\n"})
+    assert answer.json[member] == value
+
+
+def test_a_suspension_s_reason_may_have_lines(platform: Platform) -> None:
+    created = platform.create(new_slug()).json
+    reason = "Invoice unpaid.\nThird reminder sent."
+    answer = platform.call(
+        "POST", f"/organizations/{created['id']}/suspend", json={"reason": reason}
+    )
+    assert answer.json["suspended_reason"] == reason
+
+
 def test_a_slug_is_taken_once(platform: Platform, acme: UUID) -> None:
     answer = platform.create("acme")
     assert answer.status_code == 409

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from lms.core.ids import new_id
 from lms.users import operations, passwords
 from tenants.session import Database, OrganizationScope
-from tests.factories.accounts import PASSWORD, bearer, log_in, make_account
+from tests.factories.accounts import OLD_HASH, PASSWORD, bearer, log_in, make_account
 
 ACME = "http://acme.localhost"
 GLOBEX = "http://globex.localhost"
@@ -217,14 +217,13 @@ def test_signing_out_ends_this_sign_in_only(
 def test_a_hash_with_old_parameters_is_renewed_at_sign_in(
     client: FlaskClient, database: Database, acme: UUID
 ) -> None:
-    old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
-    user_id, email = make_account(database, acme, hashed=old)
+    user_id, email = make_account(database, acme, hashed=OLD_HASH)
     assert log_in(client, "acme", email).status_code == 200
     with database.transaction(OrganizationScope(acme)) as session:
         renewed = session.execute(
             text("SELECT password_hash FROM users WHERE id = :id"), {"id": user_id}
         ).scalar_one()
-    assert renewed != old
+    assert renewed != OLD_HASH
     assert not passwords.needs_rehash(renewed)
     assert log_in(client, "acme", email).status_code == 200
 

@@ -92,6 +92,7 @@ def test_a_good_token_pays_at_once(provider: SandboxProvider) -> None:
         client_secret=None,
         decline_code=None,
         refunded_amount=0,
+        metadata={"payment": "0190f3a0"},
     )
     assert provider.fetch_payment(payment.id) == payment
 

@@ -1,0 +1,107 @@
+"""Unpaid seats whose time is up: given back by the clock, or when somebody else needs one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from lms.core.ids import new_id
+from lms.enrollments.transitions import Change, try_move
+
+HOLD_RAN_OUT = "hold_ran_out"
+
+LET_GO = text("""
+    UPDATE payments
+       SET live = false, version = payments.version + 1
+      FROM enrollments e
+     WHERE e.id = :id AND e.state = 'pending' AND e.hold_until <= now()
+       AND payments.id = e.payment_id AND payments.live
+       AND payments.state IN ('created', 'pending')
+    RETURNING payments.id
+""")
+FIND_OVERDUE = text("""
+    SELECT count(*) FROM enrollments
+     WHERE run_id = :run_id AND state = 'pending' AND hold_until <= now()
+""")
+
+# All payments first, then enrollments, then the seats: the lock order of every purchase. A payment
+# that somebody holds is just being decided, so it is left out instead of waited for.
+EXPIRE_OVERDUE = text("""
+    WITH overdue AS (
+        SELECT p.id, e.id AS enrollment_id
+          FROM enrollments e JOIN payments p ON p.id = e.payment_id
+         WHERE e.run_id = :run_id AND e.state = 'pending' AND e.hold_until <= now()
+           AND p.live AND p.state IN ('created', 'pending')
+           FOR NO KEY UPDATE OF p SKIP LOCKED
+    ), let_go AS (
+        UPDATE payments
+           SET live = false, version = payments.version + 1
+          FROM overdue
+         WHERE payments.id = overdue.id
+        RETURNING overdue.enrollment_id
+    ), expired AS (
+        UPDATE enrollments
+           SET state = 'expired', version = enrollments.version + 1, hold_until = NULL,
+               ended_at = now()
+          FROM let_go
+         WHERE enrollments.id = let_go.enrollment_id AND enrollments.state = 'pending'
+        RETURNING enrollments.id
+    ), freed AS (
+        UPDATE run_seats
+           SET taken = run_seats.taken - gone.seats
+          FROM (SELECT count(*) AS seats FROM expired) AS gone
+         WHERE run_seats.run_id = :run_id AND gone.seats > 0
+    ), recorded AS (
+        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, reason)
+        SELECT ids.id, expired.id, 'pending', 'expired', CAST(:reason AS text)
+          FROM (SELECT id, row_number() OVER () AS number FROM expired) AS expired
+          JOIN unnest(CAST(:change_ids AS uuid[])) WITH ORDINALITY AS ids (id, number)
+               USING (number)
+        RETURNING id
+    )
+    SELECT (SELECT count(*) FROM let_go) AS let_go, (SELECT count(*) FROM recorded) AS expired
+""")
+
+
+def expire(session: Session, enrollment_id: UUID) -> bool:
+    """Give an unpaid seat back whose hold has run out, by the database's clock.
+
+    The payment stays open at the provider: what arrives late is handled when it arrives.
+
+    Returns:
+        Whether it expired now.
+    """
+    if session.execute(LET_GO, {"id": enrollment_id}).one_or_none() is None:
+        return False
+    if not try_move(session, enrollment_id, "expired", Change(HOLD_RAN_OUT), only_from="pending"):
+        raise RuntimeError(f"enrollment {enrollment_id} changed without its payment")
+    return True
+
+
+def expire_overdue(session: Session, run_id: UUID) -> int:
+    """Give back all unpaid seats of a run whose hold has run out.
+
+    Args:
+        session: the organization's session.
+        run_id: whose seats.
+
+    Returns:
+        How many seats this freed.
+    """
+    overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).scalar_one()
+    if not overdue:
+        return 0
+    done = session.execute(
+        EXPIRE_OVERDUE,
+        {
+            "run_id": run_id,
+            "reason": HOLD_RAN_OUT,
+            # between the two statements another hold may run out: enough ids for a few more
+            "change_ids": [new_id() for _ in range(2 * overdue + 10)],
+        },
+    ).one()
+    if done.let_go != done.expired:
+        raise RuntimeError(f"enrollments of run {run_id} changed without their payments")
+    return done.expired
