@@ -11,7 +11,8 @@ from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from lms.checkout import holds, settlement, webhooks
 from lms.core import clock, queue
-from lms.payments.attempts import UNKNOWN, Answer, Attempt, ask, recognize
+from lms.payments.asking import ask, recognize
+from lms.payments.attempts import UNKNOWN, Answer, Attempt
 from lms.payments.errors import ProviderNotConfiguredError
 from lms.payments.providers.registry import Providers
 
@@ -84,8 +85,10 @@ def _ask(context: JobContext, claim: Claim, attempt: Attempt) -> Answer:
         provider = Providers.from_settings(context.settings).for_organization(
             context.scope.id, webhook_url=None
         )
-    except ProviderNotConfiguredError:
-        log.error("provider_not_configured", subject_id=str(attempt.subject_id))
+    except ProviderNotConfiguredError as error:
+        log.error(  # noqa: TRY400 - expected: no trace is needed
+            "provider_not_configured", subject_id=str(attempt.subject_id), error=error.detail
+        )
         return UNKNOWN
     answer = ask(provider, attempt)
     if answer.status != "unknown" or attempt.provider_id or attempt.operation == "refund":

@@ -20,6 +20,7 @@ from jobs.context import JobContext, Lease
 from jobs.ffmpeg.errors import PermanentMediaError
 from jobs.ffmpeg.transcode import Encoded, transcode
 from jobs.scratch import scratch
+from lms.core.storage.base import Storage
 from lms.media import transcoding
 from lms.media.transcoding import FinishedRendition, FinishedVideo
 from tenants.session import organization_of
@@ -33,13 +34,25 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 FAILED_FOR_GOOD = "The video could not be converted. Please try again later."
 
 
+class _DeletedError(Exception):
+    """The video was deleted while it was converted: there is nothing to publish."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What the job works on: `key` of the original, `prefix` of the asset, the ladder in pixels."""
+    """What the job works on.
+
+    Attributes:
+        job_id: the transcoding job.
+        key: of the original.
+        folder: where this claim alone writes. A video's jobs count their claims each for itself,
+            so the job's id is part of it: what plays already is never overwritten.
+        short_sides: the ladder in pixels.
+    """
 
     job_id: UUID
     key: str
-    prefix: str
+    folder: str
     short_sides: tuple[int, ...]
 
 
@@ -54,6 +67,14 @@ def transcode_video(context: JobContext, claim: Claim) -> None:
     source = _start(context, claim)
     if source is None:
         return
+    try:
+        _convert(context, claim, source)
+    except _DeletedError:
+        log.info("video_deleted")
+        context.storage.delete_prefix(f"{source.folder}/")
+
+
+def _convert(context: JobContext, claim: Claim, source: _Source) -> None:
     lease = Lease(context, claim)
     with scratch(context.settings.scratch_path) as folder:
         original = folder / "original"
@@ -67,7 +88,7 @@ def transcode_video(context: JobContext, claim: Claim) -> None:
             context.patiently(lambda: _refuse(context, claim, code, message))
             return
         with lease.kept():
-            finished = _store(context, claim, source, encoded)
+            finished = _store(context.storage, source, encoded)
     context.patiently(lambda: _publish(context, claim, finished))
 
 
@@ -86,7 +107,8 @@ def _start(context: JobContext, claim: Claim) -> _Source | None:
         return _Source(
             job_id=claim.subject_id,
             key=original,
-            prefix=original.rpartition("/")[0],
+            folder=f"{original.rpartition('/')[0]}/renditions/{claim.subject_id}"
+            f"/attempt-{claim.fence}",
             short_sides=transcoding.ladder_of(organization_of(session).settings),
         )
 
@@ -96,8 +118,11 @@ def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Enco
     workdir.mkdir()
 
     def on_progress(fraction: float) -> None:
-        percent = int(100 * fraction)
-        lease.tick(lambda session: transcoding.advance(session, source.job_id, percent))
+        def advance(session: Session) -> None:
+            if not transcoding.advance(session, source.job_id, int(100 * fraction)):
+                raise _DeletedError
+
+        lease.tick(advance)
 
     return transcode(
         original,
@@ -108,10 +133,9 @@ def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Enco
     )
 
 
-def _store(context: JobContext, claim: Claim, source: _Source, encoded: Encoded) -> FinishedVideo:
+def _store(storage: Storage, source: _Source, encoded: Encoded) -> FinishedVideo:
     """Upload everything below this claim's own folder; media before what refers to them."""
-    folder = f"{source.prefix}/renditions/attempt-{claim.fence}"
-    storage = context.storage
+    folder = source.folder
     renditions = []
     for encoded_rendition in encoded.renditions:
         media_key = f"{folder}/{encoded_rendition.media.name}"
@@ -146,7 +170,8 @@ def _store(context: JobContext, claim: Claim, source: _Source, encoded: Encoded)
 
 def _publish(context: JobContext, claim: Claim, finished: FinishedVideo) -> None:
     with context.holding(claim) as session:
-        transcoding.succeed(session, claim.subject_id, finished)
+        if not transcoding.succeed(session, claim.subject_id, finished):
+            raise _DeletedError
         claims.finish(session, claim)
 
 

@@ -8,6 +8,7 @@ import secrets
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -27,7 +28,6 @@ from lms.sample import content, media
 from lms.sample.authoring import TranscodingFailedError
 from lms.sample.client import UnexpectedAnswerError
 from lms.sample.isolation import LeakError
-from lms.sample.journal import Journal
 from lms.sample.study import UndecodableError
 from lms.sample.walk import Walk, run
 from lms.supervisor import (
@@ -57,7 +57,13 @@ EXPECTED = (
 
 
 @click.command("up")
-@click.option("--port", default=8000, show_default=True, help="Port of the API on 127.0.0.1.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65534),
+    default=8000,
+    show_default=True,
+    help="Port of the API on 127.0.0.1; the sandbox payment provider takes the next one.",
+)
 @click.option(
     "--video",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -80,7 +86,9 @@ def up(port: int, video: Path | None, once: bool, data: Path) -> None:
     console = Console(stderr=True, highlight=False)
     with stopping_on_signals():
         try:
-            _up(console, port, video, once=once, data=data.resolve())
+            summary = _up(console, port, video, once=once, data=data.resolve())
+            # After everything has stopped, so that it is the last line whatever else was said.
+            click.echo(json.dumps(summary))
         except EXPECTED as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
@@ -91,8 +99,14 @@ def up(port: int, video: Path | None, once: bool, data: Path) -> None:
                 sys.exit(130)
 
 
-def _up(console: Console, port: int, video: Path | None, *, once: bool, data: Path) -> None:
+def _up(
+    console: Console, port: int, video: Path | None, *, once: bool, data: Path
+) -> dict[str, Any]:
     require_free_port(HOST, port)
+    if _wants_sandbox():
+        require_free_port(HOST, _sandbox_port(port))
+    if video is not None and video.stat().st_size == 0:
+        raise media.SampleVideoError(f"{video} is empty; choose a video.")
     require_disk(data, NEEDED_DISK_BYTES)
     data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -100,13 +114,14 @@ def _up(console: Console, port: int, video: Path | None, *, once: bool, data: Pa
         settings = Settings.from_environment(environment)
         _migrate(console, settings)
         supervisor = stack.enter_context(Supervisor(data / "logs"))
+        stack.callback(console.print, "Stopping ...")
         _start_processes(console, supervisor, environment, port)
         summary = _walk(console, settings, port, video, data)
         if once:
-            click.echo(json.dumps(summary))
-            return
+            return summary
         _announce(port, settings.base_domain, data)
-        threading.Event().wait()
+        while True:  # until a signal interrupts
+            time.sleep(3600)
 
 
 @contextmanager
@@ -117,12 +132,14 @@ def _servers(console: Console, port: int, data: Path) -> Iterator[dict[str, str]
     if not environment.get("S3_BUCKET"):
         environment.setdefault("STORAGE_PATH", str(data / "storage"))
     environment.setdefault("SCRATCH_PATH", str(data / "scratch"))
+    servers: dict[str, EmbeddedPostgres | EmbeddedRedis] = {}
     with ExitStack() as stack:
         if not environment.get("DATABASE_URL"):
             with console.status("start the embedded PostgreSQL"):
                 postgres = EmbeddedPostgres(data / "postgres")
                 stack.callback(postgres.stop)
                 postgres.start()
+            servers["PostgreSQL"] = postgres
             environment["DATABASE_ADMIN_URL"] = postgres.admin_url
             environment["DATABASE_URL"] = (
                 make_url(postgres.admin_url)
@@ -133,10 +150,38 @@ def _servers(console: Console, port: int, data: Path) -> Iterator[dict[str, str]
             redis = EmbeddedRedis(data / "redis")
             stack.callback(redis.stop)
             redis.start()
+            servers["Redis"] = redis
             environment["REDIS_URL"] = redis.url
-        if environment.get("ENVIRONMENT") != "production":
-            environment.setdefault("SANDBOX_URL", f"http://{HOST}:{_sandbox_port(port)}")
+        if _wants_sandbox():
+            environment["SANDBOX_URL"] = f"http://{HOST}:{_sandbox_port(port)}"
+        stack.enter_context(_kept_running(console, servers))
         yield environment
+
+
+@contextmanager
+def _kept_running(
+    console: Console, servers: Mapping[str, EmbeddedPostgres | EmbeddedRedis]
+) -> Iterator[None]:
+    """Start an embedded server again when it dies: its address stays the same."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            for name, server in servers.items():
+                if not server.is_running() and not ended.is_set():
+                    console.print(f"The embedded {name} died; starting it again.")
+                    try:
+                        server.start()
+                    except EmbeddedError as error:
+                        console.print(f"It does not start: {error}")
+
+    watcher = threading.Thread(target=watch, name="embedded-servers", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def _secrets(path: Path) -> dict[str, str]:
@@ -151,9 +196,16 @@ def _secrets(path: Path) -> dict[str, str]:
     missing = [name for name in names if name not in kept]
     if missing:
         kept |= {name: secrets.token_urlsafe(48) for name in missing}
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(kept), encoding="utf-8")
+        draft.replace(path)
     return {name: os.environ.get(name) or kept[name] for name in names}
+
+
+def _wants_sandbox() -> bool:
+    """Whether a sandbox provider of our own is to be started."""
+    return os.environ.get("ENVIRONMENT") != "production" and not os.environ.get("SANDBOX_URL")
 
 
 def _sandbox_port(port: int) -> int:
@@ -179,8 +231,7 @@ def _start_processes(
     console: Console, supervisor: Supervisor, environment: Mapping[str, str], port: int
 ) -> None:
     python = [sys.executable, "-m"]
-    if environment.get("SANDBOX_URL") == f"http://{HOST}:{_sandbox_port(port)}":
-        require_free_port(HOST, _sandbox_port(port))
+    if _wants_sandbox():
         supervisor.start(
             "sandbox",
             [
@@ -216,28 +267,19 @@ def _is_ready(port: int) -> bool:
 def _walk(
     console: Console, settings: Settings, port: int, video: Path | None, data: Path
 ) -> dict[str, Any]:
-    """Do the main job once per database and video; a later run shows its outcome again."""
-    which = sha256(settings.database_url.encode()).hexdigest()[:12] if _is_external() else "own"
-    journal = Journal(data / f"main-job-{which}.json")
-    key = "rendered" if video is None else _fingerprint(video)
+    """Do the main job; what was done before on this data is looked at, not repeated."""
     with tempfile.TemporaryDirectory(prefix="lms-main-job-") as folder:
-        walk = Walk(
-            port=port,
-            base_domain=settings.base_domain,
-            journal=journal,
-            video=video or Path(folder) / "the-first-ten-minutes.mp4",
-            video_key=key,
-            folder=Path(folder),
-            console=console,
+        return run(
+            Walk(
+                port=port,
+                base_domain=settings.base_domain,
+                data=data,
+                video=video,
+                video_key="rendered" if video is None else _fingerprint(video),
+                folder=Path(folder),
+                console=console,
+            )
         )
-        if video is None and not journal.has(f"{key}/summary"):
-            with walk.step("render a sample video"):
-                media.render_video(walk.video)
-        return walk.once("summary", lambda: run(walk))
-
-
-def _is_external() -> bool:
-    return bool(os.environ.get("DATABASE_URL"))
 
 
 def _fingerprint(video: Path) -> str:

@@ -32,7 +32,8 @@ from lms.payments.models import Payment, Wallet
 Method = Literal["free", "wallet", "provider"]
 
 # Each step reads the one before it, so they run, and lock, in this order: run (shared: it must not
-# change under the purchase), wallet, payment, enrollment, seats. A payment with this id means that the request is repeated: nothing happens.
+# change under the purchase), wallet, payment, enrollment, seats. A payment with this id means that
+# the request is repeated: nothing happens.
 ENROLL = text("""
     WITH run AS (
         SELECT r.id, r.version_id, r.price_amount, r.currency, r.refund_policy

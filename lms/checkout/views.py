@@ -26,7 +26,8 @@ from lms.enrollments.transitions import ENDED_STATES
 from lms.http.blueprint import ADMINS, PUBLIC, TenantBlueprint
 from lms.http.bodies import read_body
 from lms.http.call import Call
-from lms.payments.attempts import Answer, Attempt, Subject, ask, look
+from lms.payments.asking import ask, look
+from lms.payments.attempts import Answer, Attempt, Subject
 from lms.payments.errors import (
     InvalidWebhookError,
     PaymentDeclinedError,
@@ -233,7 +234,8 @@ def receive_webhook(call: Call, provider_name: str) -> None:
 
     For providers. The signature is checked on the raw body (400 `invalid_webhook`). The event only
     says that it is time to look: the payment is fetched and applied as it stands now, so repeated
-    and late events do no harm; so are refunds that wait at the provider. 204 once it is stored; 503 asks the provider to send it again.
+    and late events do no harm; so are refunds that wait at the provider. 204 once it is stored; 503
+    asks the provider to send it again.
     """
     try:
         provider = provider_of(call)

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from lms.core.pagination import Page
+from lms.core.storage.base import Storage
 from lms.courses import queries
 from lms.courses.models import Lesson, Module
 from lms.courses.operations import content as operations
@@ -25,6 +26,7 @@ from lms.courses.schemas.content import (
 )
 from lms.http.blueprint import STAFF, TenantBlueprint
 from lms.http.call import Call
+from lms.media import uploads
 
 blp = TenantBlueprint(
     "Content",
@@ -106,16 +108,19 @@ def update_module(call: Call, body: dict[str, Any], module_id: UUID) -> Module:
     id="deleteModule",
     status=204,
     roles=STAFF,
+    transaction="steps",
     if_match="required",
     refusals=(409,),
 )
 def delete_module(call: Call, module_id: UUID) -> None:
-    """Delete a draft's module with its lessons.
+    """Delete a draft's module with its lessons and their files.
 
     Changes the version's ETag.
     """
     expected = call.expected_version(required=True)
-    operations.delete_module(call.session, call.actor, module_id, expected=expected)
+    with call.transaction() as session:
+        keys = operations.delete_module(session, call.actor, module_id, expected=expected)
+    uploads.discard(call.use(Storage), keys)
 
 
 @blp.operation(
@@ -210,6 +215,7 @@ def update_lesson(call: Call, body: dict[str, Any], lesson_id: UUID) -> Lesson:
     id="deleteLesson",
     status=204,
     roles=STAFF,
+    transaction="steps",
     if_match="required",
     refusals=(409,),
 )
@@ -219,7 +225,9 @@ def delete_lesson(call: Call, lesson_id: UUID) -> None:
     Changes the version's ETag.
     """
     expected = call.expected_version(required=True)
-    operations.delete_lesson(call.session, call.actor, lesson_id, expected=expected)
+    with call.transaction() as session:
+        keys = operations.delete_lesson(session, call.actor, lesson_id, expected=expected)
+    uploads.discard(call.use(Storage), keys)
 
 
 @blp.operation(

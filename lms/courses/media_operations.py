@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lms.core import audit
@@ -24,6 +24,7 @@ from lms.core.storage.base import Storage, UploadedPart, UploadPart
 from lms.courses import queries
 from lms.courses.errors import VersionPublishedError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
+from lms.courses.operations.unused import delete_unused
 from lms.media import operations as assets
 from lms.media.errors import UploadGoneError
 from lms.media.models import MediaAsset, Video
@@ -70,6 +71,8 @@ def check_addable(session: Session, actor: Actor, lesson_id: UUID) -> None:
     """
     lesson = queries.taught_lesson(session, actor, lesson_id)
     _require_draft(session, lesson.version_id)
+    # The lesson may have been deleted while this waited for its version.
+    queries.taught_lesson(session, actor, lesson_id)
 
 
 def add_file(
@@ -159,12 +162,12 @@ def settle_upload(
     return get_file(session, actor, file_id)
 
 
-def delete_file(session: Session, actor: Actor, file_id: UUID) -> str | None:
+def delete_file(session: Session, actor: Actor, file_id: UUID) -> list[str]:
     """Take a file out of a draft.
 
     Returns:
         The key of bytes that nobody refers to any more, to be removed from the store after the
-        commit; None while other versions still use them.
+        commit; nothing while other versions still use them.
 
     Raises:
         NotFoundError: the actor teaches no course with this file.
@@ -173,21 +176,20 @@ def delete_file(session: Session, actor: Actor, file_id: UUID) -> str | None:
     found = get_file(session, actor, file_id)
     lesson = session.get_one(Lesson, found.file.lesson_id)
     _require_draft(session, lesson.version_id)
-    session.delete(found.file)
+    # It may have been deleted, alone or with its lesson, while this waited for the version.
+    file = session.get(MediaFile, file_id, with_for_update=True, populate_existing=True)
+    if file is None:
+        raise NotFoundError("There is no such file for you.")
+    session.delete(file)
     session.flush()
     audit.record(
         session,
         "media_file.delete",
         ("media_file", file_id),
         actor_id=actor.user_id,
-        before={"lesson_id": str(lesson.id), "file_name": found.file.file_name},
+        before={"lesson_id": str(file.lesson_id), "file_name": file.file_name},
     )
-    # Locked first, so that a copy made at the same moment either counts here or finds it gone.
-    session.get_one(MediaAsset, found.asset.id, with_for_update=True)
-    if session.scalar(select(exists().where(MediaFile.asset_id == found.asset.id))):
-        return None
-    assets.delete_asset(session, found.asset.id)
-    return found.asset.storage_key
+    return delete_unused(session, [file.asset_id])
 
 
 def upload_of(

@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
-
 from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
@@ -23,7 +21,6 @@ from lms.media import uploads
 from lms.media.errors import storage_troubles
 from lms.media.operations import SignedUrl
 
-log = structlog.get_logger()
 blp = TenantBlueprint(
     "Lesson media",
     __name__,
@@ -115,14 +112,8 @@ def delete_media_file(call: Call, media_file_id: UUID) -> None:
     another version uses them.
     """
     with call.transaction() as session:
-        key = operations.delete_file(session, call.actor, media_file_id)
-    if key is None:
-        return
-    try:
-        call.use(Storage).delete_prefix(key.removesuffix("original"))
-    except StorageError as error:
-        # It is deleted for everybody already; only space is lost.
-        log.warning("objects_left", key=key, error=str(error))
+        keys = operations.delete_file(session, call.actor, media_file_id)
+    uploads.discard(call.use(Storage), keys)
 
 
 @blp.operation(

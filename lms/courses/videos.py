@@ -11,7 +11,7 @@ from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
 from lms.courses.queries import taught_by
-from lms.media.models import Video
+from lms.media.models import MediaAsset, Video
 
 
 def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool = False) -> Video:
@@ -21,7 +21,7 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
         session: the organization's.
         actor: who asks.
         video_id: the video; versions of a course share it.
-        hold: lock it until the transaction ends.
+        hold: keep it from being deleted or converted by others until the transaction ends.
 
     Raises:
         NotFoundError: there is none, or the actor teaches no course with it.
@@ -37,7 +37,15 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
         .correlate(Video)
     )
     query = select(Video).where(Video.id == video_id, in_a_lesson)
-    video = session.scalar(query.with_for_update() if hold else query)
+    if hold:
+        # The asset is what deleting locks first; the video is read again once it is ours.
+        session.scalar(
+            select(MediaAsset.id)
+            .join(Video, Video.asset_id == MediaAsset.id)
+            .where(Video.id == video_id, in_a_lesson)
+            .with_for_update(of=MediaAsset)
+        )
+    video = session.scalar(query)
     if video is None:
         raise NotFoundError("There is no such video.")
     return video

@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from lms.core.pagination import Page
+from lms.core.storage.base import Storage
 from lms.courses import queries
 from lms.courses.operations import courses as operations
 from lms.courses.queries import CourseView
 from lms.courses.schemas.courses import COURSE_EXAMPLE, CourseIn, CourseOut, CoursePatch
 from lms.http.blueprint import STAFF, TenantBlueprint
 from lms.http.call import Call
+from lms.media import uploads
 
 blp = TenantBlueprint(
     "Courses", __name__, description="What is taught: the catalog, and what instructors make."
@@ -97,6 +99,7 @@ def update_course(call: Call, body: dict[str, Any], course_id: UUID) -> CourseVi
     id="deleteCourse",
     status=204,
     roles=STAFF,
+    transaction="steps",
     if_match="optional",
     refusals=(409,),
 )
@@ -106,4 +109,8 @@ def delete_course(call: Call, course_id: UUID) -> None:
     For those who teach it and for admins. Runs and published versions hold a course: 409
     `course_in_use` with how many of each (`runs`, `published_versions`).
     """
-    operations.delete_course(call.session, call.actor, course_id, expected=call.expected_version())
+    with call.transaction() as session:
+        keys = operations.delete_course(
+            session, call.actor, course_id, expected=call.expected_version()
+        )
+    uploads.discard(call.use(Storage), keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -115,9 +116,12 @@ def settle_upload(
 
 
 def accept(session: Session, doorbell: Doorbell, asset_id: UUID) -> None:
-    """Take an asset whose checksum was compared; a video is queued to be converted."""
-    asset = _locked(session, asset_id)
-    if asset.state == "checking":
+    """Take an asset whose checksum was compared; a video is queued to be converted.
+
+    Does nothing when it was deleted meanwhile.
+    """
+    asset = session.get(MediaAsset, asset_id, with_for_update=True)
+    if asset is not None and asset.state == "checking":
         _accept(session, doorbell, asset)
         session.flush()
 
@@ -130,19 +134,34 @@ def refuse(session: Session, asset_id: UUID, refusal: Refusal) -> None:
         session.flush()
 
 
-def delete_asset(session: Session, asset_id: UUID) -> None:
-    """Delete an asset that nothing refers to any more, with its video and renditions.
+def delete_assets(session: Session, asset_ids: Collection[UUID]) -> list[str]:
+    """Delete assets that nothing refers to any more, with their videos and renditions.
 
-    The caller removes its objects from the store after the commit.
+    Args:
+        session: the organization's.
+        asset_ids: which; locked by the caller.
+
+    Returns:
+        Keys of their bytes; the caller removes them from the store after the commit.
     """
-    asset = _locked(session, asset_id)
-    video_id = session.scalar(select(Video.id).where(Video.asset_id == asset_id))
-    if video_id is not None:
-        session.execute(delete(VideoRendition).where(VideoRendition.video_id == video_id))
-        session.execute(delete(TranscodingJob).where(TranscodingJob.video_id == video_id))
-        session.execute(delete(Video).where(Video.id == video_id))
-    session.delete(asset)
-    session.flush()
+    if not asset_ids:
+        return []
+    video_ids = session.scalars(select(Video.id).where(Video.asset_id.in_(asset_ids))).all()
+    # A publication locks its job and then writes renditions: they must not come in between.
+    session.execute(
+        select(TranscodingJob.id)
+        .where(TranscodingJob.video_id.in_(video_ids))
+        .order_by(TranscodingJob.id)
+        .with_for_update()
+    )
+    session.execute(delete(VideoRendition).where(VideoRendition.video_id.in_(video_ids)))
+    session.execute(delete(TranscodingJob).where(TranscodingJob.video_id.in_(video_ids)))
+    session.execute(delete(Video).where(Video.id.in_(video_ids)))
+    return list(
+        session.scalars(
+            delete(MediaAsset).where(MediaAsset.id.in_(asset_ids)).returning(MediaAsset.storage_key)
+        )
+    )
 
 
 def download_url(

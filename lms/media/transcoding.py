@@ -90,12 +90,14 @@ def begin_again(session: Session, doorbell: Doorbell, video: Video) -> Transcodi
     Args:
         session: the organization's.
         doorbell: rung after the commit.
-        video: locked by the caller.
+        video: its asset is locked by the caller, so that it is not deleted meanwhile. The video is
+            not: who publishes locks the job before the video, and this waits for the job.
 
     Raises:
         TranscodingOpenError: it is already queued or running.
     """
     job = begin(session, doorbell, video)
+    session.refresh(video)
     if video.state == "failed":
         video.state = "processing"
         session.flush()
@@ -149,23 +151,30 @@ def start(session: Session, job_id: UUID, *, fence: int) -> str | None:
     )
 
 
-def advance(session: Session, job_id: UUID, percent: int) -> None:
-    """Record progress; it never runs backwards, not even in a second attempt."""
-    session.execute(
+def advance(session: Session, job_id: UUID, percent: int) -> bool:
+    """Record progress; it never runs backwards, not even in a second attempt.
+
+    Returns:
+        False when there is no such job any more: it was deleted with its video.
+    """
+    found = session.execute(
         update(TranscodingJob)
         .where(TranscodingJob.id == job_id, TranscodingJob.state == "running")
         .values(progress=func.greatest(TranscodingJob.progress, percent))
-    )
+        .returning(TranscodingJob.id)
+    ).scalar()
+    return found is not None
 
 
-def succeed(session: Session, job_id: UUID, finished: FinishedVideo) -> None:
+def succeed(session: Session, job_id: UUID, finished: FinishedVideo) -> bool:
     """Publish: replace the video's renditions and mark it ready, all or nothing.
 
-    Does nothing when the job was deleted meanwhile.
+    Returns:
+        False when the job was deleted or ended meanwhile: nothing was published.
     """
     job = session.get(TranscodingJob, job_id, with_for_update=True)
     if job is None or job.state not in OPEN:
-        return
+        return False
     session.execute(delete(VideoRendition).where(VideoRendition.video_id == job.video_id))
     session.add_all(
         VideoRendition(id=new_id(), video_id=job.video_id, job_id=job.id, **asdict(rendition))
@@ -181,6 +190,7 @@ def succeed(session: Session, job_id: UUID, finished: FinishedVideo) -> None:
     job.cpu_seconds = finished.cpu_seconds
     job.finished_at = session.scalar(select(func.now()))
     session.flush()
+    return True
 
 
 def fail(session: Session, job_id: UUID, code: str, message: str) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from lms.core.storage.base import (
-    ObjectNotFound,
-    Storage,
-    StorageError,
-    StorageUnavailable,
-    UploadIncomplete,
-)
+import structlog
+
+from lms.core.storage.base import Storage, StorageError
 from lms.media.content_types import HEAD_BYTES, Detected, detect
+
+log = structlog.get_logger()
 
 CHECK_AT_ONCE_BYTES = 8 * 1024 * 1024
 """Larger files are read for their checksum by a job, not while the client waits."""
@@ -76,13 +76,13 @@ def complete(
     Raises:
         UploadIncomplete: parts are missing.
         ObjectNotFound: there is neither upload nor object.
-        StorageUnavailable: the store does not answer.
+        StorageError: the store does not answer, or refuses us (rights, bucket, ...).
     """
     try:
         storage.complete_upload(key, upload_id, size=size)
-    except (UploadIncomplete, ObjectNotFound, StorageUnavailable):
-        raise
     except StorageError:
+        if not _has_other_size(storage, key, size):
+            raise
         return Inspection("refused", refusal=SIZE_DIFFERS)
     head = storage.read(key, 0, HEAD_BYTES)
     detected = detect(head, storage.read(key, max(0, size - HEAD_BYTES), size))
@@ -95,3 +95,27 @@ def complete(
     if hashlib.sha256(storage.read(key)).hexdigest() != sha256:
         return Inspection("refused", detected, CHECKSUM_DIFFERS)
     return Inspection("accepted", detected)
+
+
+def discard(storage: Storage, keys: Iterable[str]) -> None:
+    """Remove the bytes of deleted assets and all that was made from them, after the commit.
+
+    Never raises for what the store does: the assets are gone for everybody already, and only space
+    is lost.
+
+    Args:
+        storage: the store.
+        keys: of the originals.
+    """
+    for key in keys:
+        try:
+            storage.delete_prefix(key.removesuffix("original"))
+        except StorageError as error:
+            log.warning("objects_left", key=key, error=str(error))
+
+
+def _has_other_size(storage: Storage, key: str, size: int) -> bool:
+    """Tell whether the object is there and is not what was announced: the client's fault."""
+    with suppress(StorageError):
+        return storage.stat(key).size != size
+    return False

@@ -12,7 +12,7 @@ from lms.core.queue import Doorbell
 from lms.http.blueprint import TenantBlueprint
 from lms.http.call import Call
 from lms.payments import operations, queries
-from lms.payments.attempts import ask
+from lms.payments.asking import ask
 from lms.payments.errors import PaymentDeclinedError
 from lms.payments.examples import TOP_UP, WALLET
 from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction

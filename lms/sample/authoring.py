@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lms.sample.walk import Walk
 
 POLL_SECONDS = 0.5
+PATIENCE_SECONDS = 600
 
 
 class TranscodingFailedError(Exception):
@@ -66,7 +67,14 @@ def _add_module(
 
 
 def _upload_video(walk: Walk, instructor: ApiClient, ids: dict[str, str]) -> dict[str, str]:
-    media_file = _upload(walk, instructor, ids["video_lesson"], walk.video, "video/mp4")
+    path = walk.video
+    if path is None:
+        path = walk.folder / "the-first-ten-minutes.mp4"
+        media.render_video(path)
+    media_file = _upload(walk, instructor, ids["video_lesson"], path, "video/mp4")
+    if media_file["video_id"] is None:
+        # Not kept in the journal, so that another video may be tried.
+        raise TranscodingFailedError(media_file["error_message"] or f"{path.name} is no video.")
     return {"video_file": media_file["id"], "video": media_file["video_id"]}
 
 
@@ -96,6 +104,7 @@ def _upload(
 
 
 def _watch_transcoding(walk: Walk, instructor: ApiClient, video_id: str) -> None:
+    last, deadline = None, 0.0
     with walk.bar("transcode the video") as show:
         while True:
             video = instructor.get(f"/videos/{video_id}")
@@ -104,6 +113,12 @@ def _watch_transcoding(walk: Walk, instructor: ApiClient, video_id: str) -> None
                 return
             if job["state"] == "failed":
                 raise TranscodingFailedError(job["error_message"] or job["error_code"])
+            if (seen := (job["state"], job["attempt"], job["progress"])) != last:
+                last, deadline = seen, time.monotonic() + PATIENCE_SECONDS
+            if time.monotonic() > deadline:
+                raise TranscodingFailedError(
+                    f"Nothing moved for {PATIENCE_SECONDS} s; the logs of dispatcher and worker say why."
+                )
             show(job["progress"])
             time.sleep(POLL_SECONDS)
 

@@ -23,10 +23,6 @@ class Journal:
             json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         )
 
-    def has(self, name: str) -> bool:
-        """Tell whether this was done before."""
-        return name in self._outcomes
-
     def get(self, name: str) -> object | None:
         """Return what was noted under this name, or None."""
         return self._outcomes.get(name)

@@ -27,8 +27,9 @@ class Walk:
     Attributes:
         port: where the API listens on this machine.
         base_domain: below which the organizations' hosts are.
-        journal: what was already done on this data.
-        video: the video that the instructor uploads.
+        data: folder where the journal of this installation is kept.
+        video: the video that the instructor uploads; None renders one.
+        video_key: by which this video's own steps are remembered.
         folder: for what is downloaded and checked.
         console: where people see the progress; never the standard output.
         seconds: how long each step took, in this pass.
@@ -36,12 +37,27 @@ class Walk:
 
     port: int
     base_domain: str
-    journal: Journal
-    video: Path
+    data: Path
+    video: Path | None
     video_key: str
     folder: Path
     console: Console
     seconds: dict[str, float] = field(default_factory=dict)
+    _journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """What was already done here; opened once acme's id is known.
+
+        The id names the file, so that a journal never speaks of another database.
+        """
+        if self._journal is None:
+            raise RuntimeError("the organizations come first")
+        return self._journal
+
+    def open_journal(self, organization_id: str) -> None:
+        """Remember from now on, in the file of this organization."""
+        self._journal = Journal(self.data / f"main-job-{organization_id}.json")
 
     def client(self, label: str, token: str | None = None) -> ApiClient:
         """Return a client of one host: `admin`, or an organization's slug."""
@@ -102,6 +118,7 @@ def run(walk: Walk) -> dict[str, Any]:
     """
     with walk.step("provision the organizations and their people"):
         organizations = [_join(walk, organization) for organization in content.ORGANIZATIONS]
+    walk.open_journal(organizations[0]["id"])
     course = authoring.author(walk)
     studied = study.study(walk, course)
     with walk.step("show that globex sees none of it"):

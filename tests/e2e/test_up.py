@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import httpx
 import imageio_ffmpeg
 import psutil
 import pytest
+
+from lms.sample.content import PASSWORD
 
 START_SECONDS = 180
 
@@ -146,17 +149,70 @@ def serving(
     process.communicate()
 
 
-def test_it_serves_until_ctrl_c_and_then_leaves_nothing_behind(
+def call(port: int, host: str, path: str, token: str | None = None, body: Any = None) -> Any:
+    headers = {"Host": f"{host}.localhost:{port}"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    method = "GET" if body is None else "POST"
+    return httpx.request(method, f"http://127.0.0.1:{port}{path}", headers=headers, json=body)
+
+
+def test_it_serves_what_was_made_once_until_ctrl_c_and_then_leaves_nothing_behind(
     serving: subprocess.Popen[str], data: Path, port: int
 ) -> None:
     for host in ("acme", "admin"):
-        answer = httpx.get(
-            f"http://127.0.0.1:{port}/docs", headers={"Host": f"{host}.localhost:{port}"}
-        )
-        assert answer.status_code == 200
+        assert call(port, host, "/docs").status_code == 200
+    admin = {"email": "dana.weiss@acme.example", "password": PASSWORD}
+    token = call(port, "acme", "/api/v1/auth/login", body=admin).json()["access_token"]
+    for path, made in (("users", 4), ("courses", 1), ("runs", 1), ("payments", 1)):
+        items = call(port, "acme", f"/api/v1/{path}", token).json()["items"]
+        assert len(items) == made, path
     serving.send_signal(signal.SIGINT)
     assert serving.wait(timeout=60) == 0
     assert processes_of(data) == []
+
+
+def test_killed_outright_it_leaves_nothing_behind(
+    serving: subprocess.Popen[str], data: Path
+) -> None:
+    serving.kill()
+    serving.wait()
+    deadline = time.monotonic() + 60
+    while processes_of(data) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert processes_of(data) == []
+
+
+def test_a_dead_redis_and_postgresql_are_started_again(
+    serving: subprocess.Popen[str], data: Path, port: int
+) -> None:
+    for process in psutil.Process(serving.pid).children(recursive=True):
+        words = " ".join(process.cmdline())
+        if "redis-server" in words or ("/bin/postgres" in words and "-D" in process.cmdline()):
+            process.kill()
+    deadline = time.monotonic() + 60
+    while (ready := call(port, "acme", "/readyz")).status_code != 200:
+        assert time.monotonic() < deadline, ready.text
+        time.sleep(0.2)
+
+
+def test_a_file_that_is_no_video_is_refused_in_the_products_words(
+    first: dict[str, Any], data: Path, port: int, environment: dict[str, str]
+) -> None:
+    assert first
+    notes = data / "notes file.txt"
+    notes.write_text("Shopping list\n" * 50)
+    done = subprocess.run(
+        command(data, port, "--once", "--video", str(notes)),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Files of this kind cannot be used in lessons" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_port_in_use_is_a_plain_message(data: Path, environment: dict[str, str]) -> None:

@@ -18,7 +18,30 @@ from lms.core.storage.base import Storage
 from lms.courses.models import Course, CourseInstructor, CourseVersion, Lesson, MediaFile, Module
 from lms.media import operations, uploads
 from lms.media.models import MediaAsset, TranscodingJob, Video
+from lms.media.transcoding import FinishedRendition, FinishedVideo
 from tenants.session import Database, OrganizationScope
+
+
+RENDITION = FinishedRendition(
+    label="360p",
+    width=640,
+    height=360,
+    bytes=1000,
+    bandwidth=800,
+    average_bandwidth=700,
+    codecs="avc1.64001e",
+    frame_rate=25.0,
+    media_key="m",
+    playlist_key="p",
+)
+FINISHED = FinishedVideo(
+    duration_seconds=10.0,
+    width=640,
+    height=360,
+    poster_key="poster",
+    cpu_seconds=1.5,
+    renditions=(RENDITION,),
+)
 
 
 @dataclass(frozen=True)

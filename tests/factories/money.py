@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -39,6 +42,7 @@ from lms.courses.models import (
     RunSeats,
 )
 from lms.payments.operations import ensure_wallet
+from lms.payments.providers.registry import Providers
 from tenants import names
 from tenants.session import STILL_SETTLING, Database, OrganizationScope
 from tests.factories.people import Person, make_user
@@ -114,6 +118,49 @@ def running_sandbox(data: Path, *, settle_after: float = 600) -> Iterator[str]:
             yield process.stdout.readline().split()[-1]
         finally:
             process.kill()
+
+
+@contextmanager
+def refusing_provider(code: str, *, fetches_from: str | None = None) -> Iterator[str]:
+    """Run a provider that refuses everything new with a code; gives its base URL.
+
+    Args:
+        code: its reason.
+        fetches_from: the sandbox from which it answers what is only read; None refuses that too.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(400, {"error": {"code": code, "message": "No."}})
+
+        def do_GET(self) -> None:
+            if fetches_from is None:
+                self._answer(400, {"error": {"code": code, "message": "No."}})
+                return
+            names = ("Authorization", "Sandbox-Account")
+            headers = {name: self.headers[name] for name in names}
+            answer = httpx.get(fetches_from + self.path, headers=headers)
+            self._answer(answer.status_code, answer.json())
+
+        def _answer(self, status: int, body: dict[str, Any]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_args: object, **_kwargs: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -270,6 +317,24 @@ class Academy:
             data=body,
         )
 
+    @contextmanager
+    def refused(self, code: str, *, can_fetch: bool = False) -> Iterator[Academy]:
+        """The same organization, whose provider refuses everything new with a code."""
+        sandbox_url = self.settings.sandbox_url if can_fetch else None
+        with (
+            refusing_provider(code, fetches_from=sandbox_url) as url,
+            paying_app(self.settings, url) as app,
+        ):
+            yield self.with_app(app)
+
+    def forget_answer(self, key: str) -> None:
+        """Let the answer to an idempotent request be lost, as in a crash before it was stored."""
+        self.execute_as_owner(
+            "UPDATE idempotency_keys SET status = NULL, body = NULL, claimed_until = now()"
+            " WHERE key = :key",
+            key=key,
+        )
+
     # --- at the provider
 
     def settle_at_provider(self, provider_payment_id: str) -> None:
@@ -281,6 +346,36 @@ class Academy:
                 "Sandbox-Account": str(self.organization_id),
             },
         ).raise_for_status()
+
+    def settle_refund_at_provider(self, provider_refund_id: str) -> None:
+        """Let a pending refund succeed at the sandbox."""
+        httpx.post(
+            f"{self.settings.sandbox_url}/v1/refunds/{provider_refund_id}/settle",
+            headers={
+                "Authorization": f"Bearer {SECRET_KEY}",
+                "Sandbox-Account": str(self.organization_id),
+            },
+        ).raise_for_status()
+
+    def named_by_provider(self, subject_id: str) -> str:
+        """The provider's identifier of a payment or top-up whose answer did not reach us."""
+        (row,) = self.rows(
+            "SELECT a.key, a.token, a.operation, s.amount, s.currency FROM provider_attempts a"
+            " JOIN (SELECT id, amount, currency FROM payments"
+            " UNION ALL SELECT id, amount, currency FROM wallet_top_ups) s ON s.id = a.subject_id"
+            " WHERE a.subject_id = :id",
+            id=UUID(subject_id),
+        )
+        provider = Providers.from_settings(self.settings).for_organization(
+            self.organization_id, webhook_url=None
+        )
+        return provider.create_payment(
+            idempotency_key=row["key"],
+            amount=row["amount"],
+            currency=row["currency"],
+            token=row["token"],
+            metadata={row["operation"]: subject_id},
+        ).id
 
     def at_provider(self, provider_payment_id: str) -> dict[str, Any]:
         """What the sandbox says of a payment."""
@@ -318,6 +413,21 @@ class Academy:
             assert session.execute(WRONG_WALLETS).all() == []
             assert session.execute(WRONG_SEATS).all() == []
             assert session.execute(WRONG_PAYMENTS).all() == []
+
+    def recorded_name(self, payment_id: str) -> str:
+        """The provider's identifier of a payment, as we have recorded it."""
+        sql = "SELECT provider_payment_id FROM payments WHERE id = :id"
+        return self.rows(sql, id=UUID(payment_id))[0]["provider_payment_id"]
+
+    def wait_for_a_lock(self) -> None:
+        """Return once somebody waits for a lock in the database."""
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            with self.admin_engine.connect() as connection:
+                if connection.execute(waiting).scalar_one() > 0:
+                    return
+            assert time.monotonic() < deadline, "nobody waited"
 
     # --- jobs
 

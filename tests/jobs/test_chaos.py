@@ -126,7 +126,7 @@ def assert_published_once(queued: Queued, *, fence: int) -> None:
     renditions = queued.renditions()
     assert [rendition.label for rendition in renditions] == ["360p"]
     (rendition,) = renditions
-    assert f"/renditions/attempt-{fence}/" in rendition.media_key
+    assert f"/renditions/{queued.job_id}/attempt-{fence}/" in rendition.media_key
     assert queued.stack.storage.stat(rendition.media_key).size == rendition.bytes
 
 

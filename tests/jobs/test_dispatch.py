@@ -252,15 +252,14 @@ def test_the_process_lives_through_a_redis_that_goes_away_and_stops_when_asked(
 
 
 def test_the_process_lives_through_a_tick_that_postgresql_refuses(
-    stack: Stack, new_organization: Callable[[], UUID]
+    stack: Stack, connection: redis.Redis, new_organization: Callable[[], UUID]
 ) -> None:
     (work_id,) = add_work(stack, new_organization())
-    with create_admin_engine(stack.postgres.admin_url).begin() as connection:
-        connection.execute(text("LOCK TABLE platform.work"))
+    with create_admin_engine(stack.postgres.admin_url).begin() as owner:
+        owner.execute(text("LOCK TABLE platform.work"))
         process = stack.start("jobs.dispatch")
         until(lambda: "tick_failed" in stack.logs(), 30)
-    with connect(stack.settings.redis_url, socket_timeout=5) as client:
-        until(lambda: work_id in queued(client), 30)
+    until(lambda: work_id in queued(connection), 30)
     assert process.poll() is None
 
 

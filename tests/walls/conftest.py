@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -14,11 +15,12 @@ from tests.factories.twins import Side, TwinIds, World, furnish, settle, sign_in
 
 
 @pytest.fixture(scope="module")
-def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
+def world(app: Flask, database: Database, make_organization: Callable[..., UUID]) -> World:
     shared, acme_only = TwinIds(), TwinIds()
     word = new_id().hex[-10:]
     sides = {}
-    for name, organization, mark in (("acme", acme, 7_100_003), ("globex", globex, 8_200_007)):
+    for name, mark in (("acme", 7_100_003), ("globex", 8_200_007)):
+        organization = make_organization(f"{name}-{word}")
         canary = f"canary{name}{word}"
         scope = OrganizationScope(organization)
         tokens = {}
@@ -38,5 +40,5 @@ def world(app: Flask, database: Database, acme: UUID, globex: UUID) -> World:
                     issued = issue_tokens(scope, user_id, session_id, refresh_id)
                 tokens[role] = issued["access_token"]
                 tokens[f"{role} refresh"] = issued["refresh_token"]
-        sides[name] = Side(f"{name}.localhost", canary, mark, tokens)
+        sides[name] = Side(f"{name}-{word}.localhost", canary, mark, tokens)
     return World(sides["acme"], sides["globex"], shared, acme_only)

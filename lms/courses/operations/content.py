@@ -18,6 +18,7 @@ from lms.courses.errors import VersionFullError
 from lms.courses.models import Lesson, Module
 from lms.courses.operations.changes import apply_changes
 from lms.courses.operations.drafts import bump_draft, hold_lesson, hold_module
+from lms.courses.operations.unused import assets_where, delete_unused
 from lms.courses.queries import taught_lesson, taught_module
 
 
@@ -86,13 +87,21 @@ def update_module(
     return module
 
 
-def delete_module(session: Session, actor: Actor, module_id: UUID, *, expected: int | None) -> None:
-    """Delete a draft's module with its lessons; refusals as of `update_module`."""
+def delete_module(
+    session: Session, actor: Actor, module_id: UUID, *, expected: int | None
+) -> list[str]:
+    """Delete a draft's module with its lessons; refusals as of `update_module`.
+
+    Returns:
+        Keys of bytes that nobody refers to any more, to be removed after the commit.
+    """
     module = taught_module(session, actor, module_id)
     bump_draft(session, actor, module.version_id)
     check_version(module, expected)
+    asset_ids = assets_where(session, Lesson.module_id == module_id)
     session.delete(module)
     session.flush()
+    return delete_unused(session, asset_ids)
 
 
 def create_lesson(
@@ -202,13 +211,21 @@ def update_lesson(
     return lesson
 
 
-def delete_lesson(session: Session, actor: Actor, lesson_id: UUID, *, expected: int | None) -> None:
-    """Delete a draft's lesson with its media files; refusals as of `update_lesson`."""
+def delete_lesson(
+    session: Session, actor: Actor, lesson_id: UUID, *, expected: int | None
+) -> list[str]:
+    """Delete a draft's lesson with its media files; refusals as of `update_lesson`.
+
+    Returns:
+        Keys of bytes that nobody refers to any more, to be removed after the commit.
+    """
     lesson = taught_lesson(session, actor, lesson_id)
     bump_draft(session, actor, lesson.version_id)
     check_version(lesson, expected)
+    asset_ids = assets_where(session, Lesson.id == lesson_id)
     session.delete(lesson)
     session.flush()
+    return delete_unused(session, asset_ids)
 
 
 def _lesson_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from lms.core.ids import new_id
 from lms.core.versions import check_version
 from lms.courses import policy, queries
 from lms.courses.errors import CourseInUseError
-from lms.courses.models import Course, CourseInstructor, CourseRun, PublishedVersion
+from lms.courses.models import Course, CourseInstructor, CourseRun, CourseVersion, PublishedVersion
 from lms.courses.operations.changes import apply_changes
+from lms.courses.operations.unused import assets_where, delete_unused
 from lms.courses.queries import CourseView, InstructorRef
 from lms.users.models import User
 
@@ -110,7 +111,9 @@ def update_course(
     return queries.course_view(session, course)
 
 
-def delete_course(session: Session, actor: Actor, course_id: UUID, *, expected: int | None) -> None:
+def delete_course(
+    session: Session, actor: Actor, course_id: UUID, *, expected: int | None
+) -> list[str]:
     """Delete a course that was never published, with its draft.
 
     Args:
@@ -119,6 +122,9 @@ def delete_course(session: Session, actor: Actor, course_id: UUID, *, expected: 
         course_id: which.
         expected: version the client read, or None.
 
+    Returns:
+        Keys of bytes that nobody refers to any more, to be removed after the commit.
+
     Raises:
         NotFoundError: the actor teaches no such course.
         StaleVersionError: it changed since.
@@ -126,7 +132,15 @@ def delete_course(session: Session, actor: Actor, course_id: UUID, *, expected: 
     """
     course = queries.taught_course(session, actor, course_id)
     check_version(course, expected)
+    # Alone with the draft, so that no file is added that would be left behind.
+    session.execute(
+        select(CourseVersion.id)
+        .where(CourseVersion.course_id == course_id)
+        .order_by(CourseVersion.id)
+        .with_for_update(key_share=True)
+    )
     _refuse_when_held(session, course_id)
+    asset_ids = assets_where(session, CourseVersion.course_id == course_id)
     before = {"title": course.title}
     try:
         session.delete(course)
@@ -142,6 +156,7 @@ def delete_course(session: Session, actor: Actor, course_id: UUID, *, expected: 
         actor_id=actor.user_id,
         before=before,
     )
+    return delete_unused(session, asset_ids)
 
 
 def _refuse_when_held(session: Session, course_id: UUID) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
-from tenants.session import Database
+from tenants.session import Database, OrganizationScope
 from tests.factories.people import Person, make_user
 
 Answer = Any
@@ -70,3 +75,23 @@ def admin(client: FlaskClient, database: Database, acme: UUID) -> Api:
 @pytest.fixture
 def student(client: FlaskClient, database: Database, acme: UUID) -> Api:
     return Api(client, make_user(database, acme, "student"))
+
+
+@pytest.fixture
+def thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        yield pool
+
+
+def blocked(database: Database, organization_id: UUID) -> bool:
+    """Whether a statement of this suite's PostgreSQL waits for a lock right now."""
+    with database.transaction(OrganizationScope(organization_id)) as session:
+        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+
+def wait_until_blocked(database: Database, organization_id: UUID, future: Future[Any]) -> None:
+    deadline = time.monotonic() + 10
+    while not blocked(database, organization_id):
+        finished, _ = wait_for([future], timeout=0.02)
+        assert not finished, "it did not wait for the other transaction"
+        assert time.monotonic() < deadline, "it neither finished nor waited for a lock"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -21,13 +19,7 @@ from lms.courses.operations import content, courses, versions
 from lms.courses.queries import draft_outline, published_outline
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import LESSON, make_draft, make_published
-from tests.lms.courses.conftest import Api
-
-
-@pytest.fixture
-def thread() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        yield pool
+from tests.lms.courses.conftest import Api, wait_until_blocked
 
 
 @contextmanager
@@ -42,20 +34,6 @@ def counted(database: Database) -> Iterator[list[str]]:
         yield statements
     finally:
         event.remove(database.events, "before_cursor_execute", remember)
-
-
-def blocked(database: Database, organization_id: UUID) -> bool:
-    """Whether a statement of this suite's PostgreSQL waits for a lock right now."""
-    with database.transaction(OrganizationScope(organization_id)) as session:
-        return bool(session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
-
-
-def wait_until_blocked(database: Database, organization_id: UUID, future: Future[Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not blocked(database, organization_id):
-        finished, _ = wait_for([future], timeout=0.02)
-        assert not finished, "it did not wait for the other transaction"
-        assert time.monotonic() < deadline, "it neither finished nor waited for a lock"
 
 
 def test_publishing_waits_for_an_edit_and_includes_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -46,15 +47,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def run_jobs(
     database: Database, settings: Settings, storage: Storage, acme: UUID
-) -> Callable[[UUID], None]:
+) -> Callable[..., None]:
     """Run the open work about one subject, in this process."""
 
-    def run(subject_id: UUID) -> None:
+    def run(subject_id: UUID, *, lease_seconds: float = settings.lease_seconds) -> None:
         scope = OrganizationScope(acme, STILL_SETTLING)
         context = JobContext(
             database=database,
             storage=storage,
-            settings=settings,
+            settings=replace(settings, lease_seconds=lease_seconds),
             doorbell=Doorbell(settings.redis_url),
             scope=scope,
             should_stop=lambda: False,

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from lms.core.clock import now
-from lms.core.storage.base import ObjectNotFound, Storage
+from lms.core.storage.base import ObjectNotFound, Storage, StorageError
 from lms.core.storage.local import LocalStorage
 from lms.core.storage.parts import MIN_PART_SIZE
 from lms.courses.models import MediaFile
@@ -80,6 +80,22 @@ def test_what_lessons_cannot_use_fails_with_words_for_the_teacher(uploader: Any)
     media_file = uploader.upload(b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
     assert (media_file["state"], media_file["error_code"]) == ("failed", "unsupported_file_type")
     assert "Please upload" in media_file["error_message"]
+
+
+def test_a_store_that_refuses_us_for_a_while_costs_no_upload(
+    uploader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media_file = uploader.create(len(PDF)).json
+    uploader.send(media_file, PDF)
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise StorageError("the store refuses: AccessDenied")
+
+    with monkeypatch.context() as rights:
+        rights.setattr(LocalStorage, "complete_upload", refuse)
+        refused = uploader.complete(media_file)
+    assert (refused.status_code, refused.json["code"]) == (503, "storage_unavailable")
+    assert uploader.complete(media_file).json["state"] == "ready"
 
 
 def test_a_wrong_checksum_of_a_small_file_fails_at_once(uploader: Any) -> None:

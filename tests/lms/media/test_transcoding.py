@@ -13,30 +13,10 @@ from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.media import transcoding
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
-from lms.media.transcoding import FinishedRendition, FinishedVideo, ladder_of
+from lms.media.transcoding import ladder_of
 from tenants.session import Database, OrganizationScope
+from tests.factories.media import FINISHED
 from tests.factories.people import make_user
-
-RENDITION = FinishedRendition(
-    label="360p",
-    width=640,
-    height=360,
-    bytes=1000,
-    bandwidth=800,
-    average_bandwidth=700,
-    codecs="avc1.64001e",
-    frame_rate=25.0,
-    media_key="m",
-    playlist_key="p",
-)
-FINISHED = FinishedVideo(
-    duration_seconds=10.0,
-    width=640,
-    height=360,
-    poster_key="poster",
-    cpu_seconds=1.5,
-    renditions=(RENDITION,),
-)
 
 
 @pytest.fixture

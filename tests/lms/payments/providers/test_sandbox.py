@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from lms.payments.providers.base import (
@@ -304,9 +305,54 @@ def test_a_name_under_localhost_is_reached_without_a_resolver(
     ],
 )
 def test_webhooks_never_leave_the_machine(provider: SandboxProvider, url: str) -> None:
+    answer = httpx.post(
+        f"{provider.base_url}/v1/payments",
+        headers={
+            "Authorization": f"Bearer {provider.secret_key}",
+            "Sandbox-Account": provider.account,
+            "Idempotency-Key": str(uuid.uuid4()),
+        },
+        json={"amount": 1, "currency": "EUR", "token": "tok_success", "webhook_url": url},
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("url", [None, "https://acme.example.com/webhooks", "http://10.0.0.1/"])
+def test_who_cannot_be_told_of_changes_pays_all_the_same(
+    provider: SandboxProvider, url: str | None
+) -> None:
+    unreachable = replace(provider, webhook_url=url)
+    payment = pay(unreachable, "tok_success")
+    assert unreachable.fetch_payment(payment.id).status == "succeeded"
+
+
+def test_a_pending_refund_succeeds_by_itself_and_says_so(
+    provider: SandboxProvider, inbox: Inbox, path: str
+) -> None:
+    payment = pay(provider, "tok_pending_refund")
+    pending = refund(provider, payment.id, 100)
+    assert (payment.status, pending.status) == ("succeeded", "pending")
+    _, news = inbox.wait(path, 2)
+    event = provider.parse_webhook(news.body, news.signature, now=datetime.now(UTC))
+    assert (event.type, event.payment_id) == ("payment.refunded", payment.id)
+    assert provider.fetch_refund(pending.id) == replace(pending, status="succeeded")
+
+
+def test_an_event_carries_what_was_sent_along_with_the_payment(
+    provider: SandboxProvider, inbox: Inbox, path: str
+) -> None:
+    pay(provider, "tok_success")
+    (news,) = inbox.wait(path, 1)
+    event = provider.parse_webhook(news.body, news.signature, now=datetime.now(UTC))
+    assert event.metadata == {"payment": "0190f3a0"}
+
+
+def test_a_refund_of_another_account_is_not_there(provider: SandboxProvider) -> None:
+    made = refund(provider, pay(provider, "tok_success").id, 100)
+    other = replace(provider, account=str(uuid.uuid4()))
     with pytest.raises(ProviderRejected) as caught:
-        pay(replace(provider, webhook_url=url), "tok_success")
-    assert caught.value.code == "invalid_request"
+        other.fetch_refund(made.id)
+    assert caught.value.code == "refund_not_found"
 
 
 # --- when the outcome is unknown

@@ -1,0 +1,163 @@
+"""Asking a provider, outside any transaction, and what of its answers may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from lms.payments.attempts import UNKNOWN, Answer, Attempt, Subject
+from lms.payments.providers.base import (
+    PaymentProvider,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderRejected,
+    ProviderUnavailable,
+)
+
+log = structlog.get_logger()
+
+REFUSED_MEANS = frozenset({"unknown_token", "declined"})
+"""Rejections that are about the means of payment: no money moved and none will."""
+
+REFUSED_REFUNDS = frozenset({"refund_exceeds_payment", "payment_not_refundable"})
+"""Rejections that are about the payment to be given back, and not about how we asked."""
+
+
+def ask(provider: PaymentProvider, attempt: Attempt) -> Answer:
+    """Ask the provider, outside any transaction. Never raises for what a network may do.
+
+    What the provider has named already is fetched. A repeated request gets the first answer,
+    however old, so what was pending then is fetched too, to learn how it stands now.
+    """
+    try:
+        if attempt.operation == "refund":
+            return _ask_refund(provider, attempt)
+        return _ask_payment(provider, attempt)
+    except ProviderUnavailable as error:
+        log.warning("provider_unavailable", subject_id=str(attempt.subject_id), error=str(error))
+        return UNKNOWN
+    except ProviderRejected as error:
+        return _rejected(attempt, error)
+
+
+def look(provider: PaymentProvider, subject: Subject, provider_id: str) -> Answer:
+    """Fetch how a payment, top-up or refund stands now, outside any transaction.
+
+    Args:
+        provider: the organization's.
+        subject: what it is to us.
+        provider_id: its identifier at the provider.
+
+    Raises:
+        ProviderUnavailable: the provider could not be asked.
+        ProviderRejected: it has no such payment or refund.
+    """
+    if subject.operation == "refund":
+        return _answer_of_refund(subject, provider.fetch_refund(provider_id))
+    return _answer_of_payment(subject, provider.fetch_payment(provider_id))
+
+
+def recognize(provider: PaymentProvider, attempt: Attempt, provider_ids: Iterable[str]) -> Answer:
+    """Find an attempt's payment among ones that the provider told of, by what we sent along.
+
+    Args:
+        provider: the organization's.
+        attempt: a payment or top-up that the provider has not named to us.
+        provider_ids: payments at the provider that we do not know yet.
+
+    Returns:
+        How it stands now; unknown when none of them is ours.
+    """
+    for provider_id in provider_ids:
+        try:
+            payment = provider.fetch_payment(provider_id)
+        except ProviderUnavailable:
+            return UNKNOWN
+        except ProviderRejected:
+            continue
+        if payment.metadata.get(attempt.operation) == str(attempt.subject_id):
+            return _answer_of_payment(attempt, payment)
+    return UNKNOWN
+
+
+def _ask_payment(provider: PaymentProvider, attempt: Attempt) -> Answer:
+    if attempt.provider_id is not None:
+        return look(provider, attempt, attempt.provider_id)
+    payment = provider.create_payment(
+        idempotency_key=attempt.key,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        token=attempt.token or "",
+        metadata={attempt.operation: str(attempt.subject_id)},
+    )
+    answer = _answer_of_payment(attempt, payment)
+    return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
+
+
+def _ask_refund(provider: PaymentProvider, attempt: Attempt) -> Answer:
+    if attempt.provider_id is not None:
+        return look(provider, attempt, attempt.provider_id)
+    if attempt.provider_payment_id is None:
+        raise ValueError("a refund needs the payment's id at the provider")
+    refund = provider.refund(
+        idempotency_key=attempt.key,
+        payment_id=attempt.provider_payment_id,
+        amount=attempt.amount,
+    )
+    answer = _answer_of_refund(attempt, refund)
+    return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
+
+
+def _look_again(provider: PaymentProvider, attempt: Attempt, pending: Answer) -> Answer:
+    """Learn how a pending thing stands now; a fetch that fails leaves it pending."""
+    try:
+        return look(provider, attempt, pending.provider_id or "")
+    except (ProviderUnavailable, ProviderRejected) as error:
+        log.warning("provider_fetch_failed", provider_id=pending.provider_id, error=str(error))
+        return pending
+
+
+def _rejected(attempt: Attempt, error: ProviderRejected) -> Answer:
+    """Believe a rejection only when it is about the money and the first request itself got it.
+
+    After an unknown outcome, a rejection says nothing about what the first request did.
+    """
+    definite = REFUSED_REFUNDS if attempt.operation == "refund" else REFUSED_MEANS
+    if attempt.is_first and error.code in definite:
+        log.warning("provider_rejected", subject_id=str(attempt.subject_id), code=error.code)
+        return Answer("failed", None, error.code)
+    log.error(
+        "provider_rejected_unclear",
+        subject_id=str(attempt.subject_id),
+        operation=attempt.operation,
+        code=error.code,
+        error=error.message,
+    )
+    return UNKNOWN
+
+
+def _answer_of_payment(subject: Subject, payment: ProviderPayment) -> Answer:
+    if (payment.amount, payment.currency) != (subject.amount, subject.currency):
+        return _differs(subject, payment.id, payment.amount, payment.currency)
+    return Answer(payment.status, payment.id, payment.decline_code)
+
+
+def _answer_of_refund(subject: Subject, refund: ProviderRefund) -> Answer:
+    if refund.amount != subject.amount:
+        return _differs(subject, refund.id, refund.amount, subject.currency)
+    code = "refund_failed" if refund.status == "failed" else None
+    return Answer(refund.status, refund.id, code)
+
+
+def _differs(subject: Subject, provider_id: str, amount: int, currency: str) -> Answer:
+    """Never book another sum than what was asked for: people have to look."""
+    log.error(
+        "provider_amount_differs",
+        subject_id=str(subject.subject_id),
+        operation=subject.operation,
+        provider_id=provider_id,
+        ours=f"{subject.amount} {subject.currency}",
+        theirs=f"{amount} {currency}",
+    )
+    return UNKNOWN
