@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 VIDEO ?=
 ONCE ?=
+DATA ?=
 ARGS ?=
 
 BIN := .venv/bin
@@ -24,8 +25,8 @@ UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-ind
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: .venv/.installed-run ## start everything and walk through the main job (PORT=8010, VIDEO=path.mp4, ONCE=1 to stop after it)
-	exec $(BIN)/lms up --port "$(PORT)" $(if $(VIDEO),--video "$(VIDEO)") $(if $(filter 1 true yes,$(ONCE)),--once)
+run: .venv/.installed-run ## start everything and walk through the main job (PORT=8010, VIDEO=path.mp4, DATA=folder, ONCE=1 to stop after it)
+	exec $(BIN)/lms up --port "$(PORT)" $(if $(DATA),--data "$(DATA)") $(if $(VIDEO),--video "$(VIDEO)") $(if $(filter 1 true yes,$(ONCE)),--once)
 
 test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wallet" picks some)
 	exec $(BIN)/pytest -m "not long" $(ARGS)

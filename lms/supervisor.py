@@ -279,7 +279,7 @@ def require_free_port(host: str, port: int) -> None:
     Raises:
         SupervisorError: it is in use, or not ours to use.
     """
-    other = "Choose another one: make run PORT=8010"
+    other = "Stop what uses it, or choose another one: make run PORT=8010 DATA=another-folder"
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

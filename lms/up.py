@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,7 @@ def _up(
     with ExitStack() as stack:
         environment = stack.enter_context(_servers(console, port, data))
         settings = Settings.from_environment(environment)
+        _write_environment(data / "environment", environment)
         _migrate(console, settings)
         supervisor = stack.enter_context(Supervisor(data / "logs"))
         stack.callback(console.print, "Stopping ...")
@@ -127,6 +130,9 @@ def _up(
 @contextmanager
 def _servers(console: Console, port: int, data: Path) -> Iterator[dict[str, str]]:
     """Start what no setting names, and yield the environment of all processes."""
+    for name in ("DATABASE_URL", "REDIS_URL", "S3_BUCKET", "SANDBOX_URL"):
+        if os.environ.get(name):
+            console.print(f"using {name} from the environment instead of an embedded server")
     environment = {**os.environ, **_secrets(data / "secrets.json")}
     environment.setdefault("LOG_FORMAT", "json")
     if not environment.get("S3_BUCKET"):
@@ -201,6 +207,14 @@ def _secrets(path: Path) -> dict[str, str]:
         draft.write_text(json.dumps(kept), encoding="utf-8")
         draft.replace(path)
     return {name: os.environ.get(name) or kept[name] for name in names}
+
+
+def _write_environment(path: Path, environment: Mapping[str, str]) -> None:
+    """Write the settings in force as shell assignments, for the command line beside this one."""
+    names = [field.name.upper() for field in fields(Settings)]
+    lines = [f"{name}={shlex.quote(environment[name])}" for name in names if name in environment]
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _wants_sandbox() -> bool:
@@ -300,4 +314,7 @@ def _announce(port: int, base_domain: str, data: Path) -> None:
     for organization in content.ORGANIZATIONS:
         for person in organization.people:
             click.echo(f"  {person.email:32} {person.account_type}, on {organization.slug}")
-    click.echo(f"\nLogs are in {data / 'logs'}. Ctrl-C stops everything.")
+    click.echo(
+        f"\nThe command line beside it: set -a; . {data / 'environment'}; set +a; lms --help"
+    )
+    click.echo(f"Logs are in {data / 'logs'}. Ctrl-C stops everything.")

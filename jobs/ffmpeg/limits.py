@@ -37,7 +37,7 @@ class Limits:
         wall_seconds: most time on the clock an encode may take, seconds.
         file_bytes: largest file a child may write, bytes.
         stall_seconds: most time on the clock without a new picture while encoding, seconds.
-        inspect_cpu_seconds: CPU time of each short step (probe, verification, poster), seconds.
+        inspect_cpu_seconds: CPU time of each short step (probe, poster), seconds.
         inspect_wall_seconds: time on the clock of each short step, seconds.
     """
 
@@ -52,12 +52,30 @@ class Limits:
     inspect_wall_seconds: float = 600.0
 
     def for_inspection(self) -> ProcessLimits:
-        """Return the bounds of a short step: probe, verification, poster."""
+        """Return the bounds of a short step: probe, poster."""
         return ProcessLimits(
             memory_bytes=self.memory_bytes,
             cpu_seconds=self.inspect_cpu_seconds,
             file_bytes=self.file_bytes,
             wall_seconds=self.inspect_wall_seconds,
+        )
+
+    def for_verification(self, duration_seconds: float, rungs: int) -> ProcessLimits:
+        """Return the bounds of reading through what was made.
+
+        They grow with what there is to read, at forty times what it takes: about half a
+        millisecond for the hundred packets of one second.
+
+        Args:
+            duration_seconds: the source's probed length, seconds.
+            rungs: how many renditions of that length there are.
+        """
+        seconds = duration_seconds * rungs
+        return ProcessLimits(
+            memory_bytes=self.memory_bytes,
+            cpu_seconds=self.inspect_cpu_seconds + int(seconds / 50),
+            file_bytes=self.file_bytes,
+            wall_seconds=self.inspect_wall_seconds + seconds / 10,
         )
 
     def for_encoding(self, duration_seconds: float) -> ProcessLimits:

@@ -16,6 +16,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 from av.error import MemoryError as OutOfMemoryError
+from av.stream import Stream
 
 from jobs.ffmpeg import codecs, failures, process
 from jobs.ffmpeg.errors import PermanentMediaError
@@ -85,7 +86,7 @@ def verify(
         if not file.is_file() or not file.with_suffix(".m3u8").is_file():
             raise PermanentMediaError("unreadable", failures.UNREADABLE, detail=f"no {file.name}")
     lines: list[str] = []
-    bounds = limits.for_inspection()
+    bounds = limits.for_verification(source.duration_seconds, len(media))
     finished = process.run(
         [sys.executable, "-m", "jobs.ffmpeg.verify", *(str(file.resolve()) for file in media)],
         limits=bounds,
@@ -157,28 +158,38 @@ def inspect(file: Path) -> Track:
             ),
         ]
         frames, decoded = 0, 0
-        starts: dict[int, Fraction] = {}
-        ends: dict[int, Fraction] = {}
+        # In ticks of each stream's own clock: a lecture has millions of packets.
+        starts: dict[int, int] = {}
+        ends: dict[int, int] = {}
         for packet in container.demux():
-            if packet.pts is None:
+            start = packet.pts
+            if start is None:
                 continue
-            index, base = packet.stream_index, packet.time_base
-            start = packet.pts * base
+            index = packet.stream_index
             starts[index] = min(starts.get(index, start), start)
-            ends[index] = max(ends.get(index, start), start + (packet.duration or 0) * base)
+            ends[index] = max(ends.get(index, start), start + (packet.duration or 0))
             if index == video.index:
                 frames += 1
                 decoded += 0 if decoded else len(packet.decode())
         if not decoded and not video.codec_context.decode(None):
             raise ValueError("no picture that decodes")
+        first = min(_seconds(container.streams[index], ticks) for index, ticks in starts.items())
+        last = max(_seconds(container.streams[index], ticks) for index, ticks in ends.items())
         return Track(
             frames=frames,
-            duration_seconds=float(max(ends.values()) - min(starts.values())),
+            duration_seconds=float(last - first),
             width=video.width,
             height=video.height,
             frame_rate=float(video.average_rate or 0),
             codecs=",".join(names),
         )
+
+
+def _seconds(stream: Stream, ticks: int) -> Fraction:
+    """Convert from a stream's clock."""
+    if stream.time_base is None:
+        raise ValueError("no clock")
+    return ticks * stream.time_base
 
 
 def main(arguments: list[str]) -> None:

@@ -25,16 +25,21 @@ FIND_OVERDUE = text("""
     SELECT count(*) FROM enrollments
      WHERE run_id = :run_id AND state = 'pending' AND hold_until <= now()
 """)
+HAS_ROOM = text("""
+    SELECT capacity IS NULL OR taken < capacity FROM run_seats WHERE run_id = :run_id
+""")
 
-# All payments first, then enrollments, then the seats: the lock order of every purchase. A payment
-# that somebody holds is just being decided, so it is left out instead of waited for.
+# All payments first, in one order, then enrollments, then the seats: the lock order of every
+# purchase. No more than there are ids for: a hold may run out since they were counted.
 EXPIRE_OVERDUE = text("""
     WITH overdue AS (
         SELECT p.id, e.id AS enrollment_id
           FROM enrollments e JOIN payments p ON p.id = e.payment_id
          WHERE e.run_id = :run_id AND e.state = 'pending' AND e.hold_until <= now()
            AND p.live AND p.state IN ('created', 'pending')
-           FOR NO KEY UPDATE OF p SKIP LOCKED
+         ORDER BY p.id
+         LIMIT cardinality(CAST(:change_ids AS uuid[]))
+           FOR NO KEY UPDATE OF p
     ), let_go AS (
         UPDATE payments
            SET live = false, version = payments.version + 1
@@ -80,7 +85,7 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     return True
 
 
-def expire_overdue(session: Session, run_id: UUID) -> int:
+def make_room(session: Session, run_id: UUID) -> bool:
     """Give back all unpaid seats of a run whose hold has run out.
 
     Args:
@@ -88,20 +93,22 @@ def expire_overdue(session: Session, run_id: UUID) -> int:
         run_id: whose seats.
 
     Returns:
-        How many seats this freed.
+        Whether a seat is free now, by this call or somebody else's.
     """
     overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).scalar_one()
-    if not overdue:
-        return 0
+    if overdue:
+        _expire_overdue(session, run_id, overdue)
+    return bool(session.execute(HAS_ROOM, {"run_id": run_id}).scalar())
+
+
+def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:
     done = session.execute(
         EXPIRE_OVERDUE,
         {
             "run_id": run_id,
             "reason": HOLD_RAN_OUT,
-            # between the two statements another hold may run out: enough ids for a few more
-            "change_ids": [new_id() for _ in range(2 * overdue + 10)],
+            "change_ids": [new_id() for _ in range(overdue)],
         },
     ).one()
     if done.let_go != done.expired:
         raise RuntimeError(f"enrollments of run {run_id} changed without their payments")
-    return done.expired

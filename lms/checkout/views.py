@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lms.checkout import settlement, webhooks
 from lms.checkout.errors import ProviderAwayError, RefundRefusedError, SeatGoneError
-from lms.checkout.holds import expire_overdue
+from lms.checkout.holds import make_room
 from lms.checkout.operations import start_purchase
 from lms.checkout.purchase import Order, Purchase, find_purchase
 from lms.checkout.refunds import refund_payment
@@ -115,8 +115,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
         purchase, attempt = begin()
     except RunFullError:
         with call.transaction() as session:
-            freed = expire_overdue(session, run_id)
-        if not freed:
+            has_room = make_room(session, run_id)
+        if not has_room:
             raise
         purchase, attempt = begin()
     if provider is not None and attempt is not None:

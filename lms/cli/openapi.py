@@ -50,7 +50,7 @@ def render_documents() -> dict[Side, str]:
     documents = app.extensions["flask-smorest"]["apis"]
     return {
         side: json.dumps(
-            documents[f"{side.upper()}_"]["ext_obj"].spec.to_dict(), indent=2, ensure_ascii=False
+            documents[f"{side.upper()}_"]["ext_obj"].finished(), indent=2, ensure_ascii=False
         )
         + "\n"
         for side in SIDES

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, false, select, true
+from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.core.pagination import Page, paginate
+from lms.courses.learners import learns_in_course
 from lms.courses.models import (
     Course,
     CourseInstructor,
@@ -87,12 +88,13 @@ def teaches(session: Session, user_id: UUID, course_id: UUID) -> bool:
 
 
 def visible_course(session: Session, actor: Actor, course_id: UUID) -> Course:
-    """Return a course that the actor may see.
+    """Return a course that the actor may see, or is enrolled in whatever became of it.
 
     Raises:
         NotFoundError: there is none that they may know of.
     """
-    course = session.scalar(select(Course).where(Course.id == course_id, visible_to(actor)))
+    seen = or_(visible_to(actor), learns_in_course(actor, Course.id))
+    course = session.scalar(select(Course).where(Course.id == course_id, seen))
     if course is None:
         raise NotFoundError("There is no such course for you.")
     return course

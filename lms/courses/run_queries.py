@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.core.money import Money
 from lms.core.pagination import Page, paginate
+from lms.courses.learners import learns_in_run
 from lms.courses.models import CourseRun, RunSeats
 from lms.courses.queries import taught_by, visible_course
 
@@ -90,7 +91,7 @@ def runs_visible_to(actor: Actor) -> ColumnElement[bool]:
 
 
 def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
-    """Return a run that the actor may see.
+    """Return a run that the actor may see, or is enrolled in whatever became of it.
 
     Raises:
         NotFoundError: there is none that they may know of.
@@ -98,7 +99,7 @@ def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
     row = session.execute(
         select(CourseRun, PHASE, RunSeats.capacity, RunSeats.taken)
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
-        .where(CourseRun.id == run_id, runs_visible_to(actor))
+        .where(CourseRun.id == run_id, or_(runs_visible_to(actor), learns_in_run(actor)))
     ).first()
     if row is None:
         raise NotFoundError("There is no such run for you.")

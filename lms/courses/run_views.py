@@ -84,7 +84,7 @@ def list_runs(call: Call, query: dict[str, Any]) -> Page[RunView]:
     example=RUN_EXAMPLE,
 )
 def get_run(call: Call, run_id: UUID) -> RunView:
-    """Read a run.
+    """Read a run: of your courses, scheduled, or one that you are enrolled in.
 
     `seats` and `phase` are as of now and do not change the ETag, which is that of the run's own
     fields.

@@ -8,6 +8,7 @@ in a program with threads.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -22,6 +23,8 @@ KEEP = -1
 # <linux/prctl.h> and <linux/capability.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS = 8
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _CAP_DAC_OVERRIDE = 1
@@ -57,6 +60,10 @@ def _become(uid: int, gid: int, *, pass_locked_folders: bool) -> None:
     """Give up root, keeping at most the right to pass folders such as /root (mode 0700)."""
     if pass_locked_folders:
         _prctl(_PR_SET_KEEPCAPS, 1)
+        # initdb asks access(2) whether it may run postgres, and without this bit access(2) forgets
+        # the right that we keep below. Where the bit is refused, open folders still work.
+        with contextlib.suppress(OSError):
+            _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

@@ -232,8 +232,9 @@ _ADVICE: Mapping[str, str] = {
         "a user that is in /etc/passwd."
     ),
     r"Permission denied": (
-        "The folder belongs to another user, perhaps after a run as root: run as that user, or "
-        "give the folder to yours with chown."
+        "The folder belongs to another user, perhaps after a run as root, or lies in one that the "
+        "server's user may not enter: run as that user, give the folder to yours with chown, or "
+        "put the project into a folder that everybody may enter (such as /opt)."
     ),
     r"Cannot allocate memory": ("The machine is out of memory: stop something else and try again."),
 }

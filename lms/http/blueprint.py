@@ -14,7 +14,7 @@ it, what goes in and out, and which refusals are its own. The OpenAPI document s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -96,6 +96,8 @@ class ApiBlueprint(Blueprint):
         refusals: Iterable[int] = (),
         states: frozenset[str] = ACTIVE,
         content_type: str | None = None,
+        responses: Mapping[int, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         example: Any = None,
     ) -> Callable[[View], View]:
         """Register a view as an operation.
@@ -121,6 +123,10 @@ class ApiBlueprint(Blueprint):
             refusals: statuses of the rules' own refusals (409, 402, ...).
             states: organization states in which it is served.
             content_type: of an answer that is not JSON; the view returns a `Response`.
+            responses: further statuses that the view's own `Response` may have, with their
+                descriptions; for the document.
+            headers: optional request headers that the view reads, with their descriptions; for
+                the document.
             example: an answer as clients will see it.
 
         Returns:
@@ -165,6 +171,8 @@ class ApiBlueprint(Blueprint):
                 "not_modified": not_modified,
                 "if_match": if_match,
                 "refusals": tuple(refusals),
+                "responses": dict(responses or {}),
+                "headers": dict(headers or {}),
                 "paged": paged,
                 "status": status,
             }
@@ -186,6 +194,9 @@ class ApiBlueprint(Blueprint):
         doc["responses"].pop(422, None)
         statuses = _problem_statuses(info, method)
         doc["responses"].update({status: f"Problem{status}" for status in sorted(statuses)})
+        doc["responses"].update(
+            {status: {"description": text} for status, text in info["responses"].items()}
+        )
         if info["raw_body"] is not None:
             content = {info["raw_body"]: {"schema": {"type": "string"}}}
             doc["requestBody"] = {"required": True, "content": content}
@@ -287,6 +298,16 @@ def _document_headers(doc: dict[str, Any], info: dict[str, Any], method: str) ->
                 "example": "0d3e0a52-9a4c-4a4e-8f0a-6f1b8e0c2f11",
             }
         )
+    parameters.extend(
+        {
+            "in": "header",
+            "name": name,
+            "required": False,
+            "description": text,
+            "schema": {"type": "string"},
+        }
+        for name, text in info["headers"].items()
+    )
     if info["etag"]:
         headers["ETag"] = {
             "description": "Version of what is returned.",

@@ -8,7 +8,7 @@ from typing import Any
 import flask_swagger_ui
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Flask, Response, jsonify, render_template, send_from_directory
+from flask import Flask, Response, jsonify, redirect, render_template, send_from_directory
 from flask_smorest import Api
 
 from lms.http import problems
@@ -25,7 +25,25 @@ CONTENT_POLICY = (
 )
 """The page loads nothing from elsewhere. Swagger UI styles elements inline."""
 
-PROBLEM_STATUSES = (400, 401, 402, 403, 404, 409, 412, 413, 415, 422, 428, 500, 503)
+TAKEN = ("In", "Patch")
+"""Endings of the names of schemas that requests carry."""
+
+EXAMPLES = {
+    400: ("malformed_body", "The body is not JSON: Expecting value: line 1 column 1 (char 0)."),
+    401: ("invalid_token", "Sign in, and send the access token as Authorization: Bearer."),
+    402: ("insufficient_funds", "The wallet does not hold the price; top it up first."),
+    403: ("forbidden", "This needs the account type admin."),
+    404: ("not_found", "There is nothing here for you."),
+    409: ("conflict", "The state of things does not allow it now; `code` says why."),
+    412: ("stale_version", "It was changed since you read it; read it again and repeat."),
+    413: ("content_too_large", "The data value transmitted exceeds the capacity limit."),
+    415: ("unsupported_media_type", "Send the body as application/json."),
+    422: ("validation_failed", "The request does not have the expected form; see errors."),
+    428: ("if_match_required", "Send If-Match with the ETag of what you read."),
+    500: ("internal_error", "Something went wrong on our side; it has been logged."),
+    503: ("unavailable", "The service is not available right now. Try again shortly."),
+}
+PROBLEM_STATUSES = tuple(EXAMPLES)
 
 TITLES: dict[Side, str] = {"tenant": "Academy API", "platform": "Platform API"}
 DESCRIPTIONS: dict[Side, str] = {
@@ -56,6 +74,18 @@ class Document(Api):
             raise RuntimeError("the document belongs to no app yet")
         return self.spec
 
+    def finished(self) -> dict[str, Any]:
+        """Return the document as clients get it.
+
+        What we take is closed (unknown members are refused); what we answer stays open, because
+        members are added to answers within v1.
+        """
+        document = self.described.to_dict()
+        for name, schema in document["components"]["schemas"].items():
+            if not name.endswith(TAKEN):
+                schema.pop("additionalProperties", None)
+        return document
+
     def _register_error_handlers(self) -> None:
         """Errors are answered by `lms.http.problems`, once for the whole app."""
 
@@ -69,7 +99,9 @@ class Document(Api):
                 f"Problem{status}",
                 {
                     "description": problems.title_of(status),
-                    "content": {problems.CONTENT_TYPE: {"schema": Problem}},
+                    "content": {
+                        problems.CONTENT_TYPE: {"schema": Problem, "example": _example(status)}
+                    },
                 },
                 lazy=True,
             )
@@ -109,7 +141,7 @@ def create_documents(app: Flask) -> dict[Side, Document]:
 
 def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
     """Serve `/api/openapi.json` and `/docs` on every host that exists, assets included."""
-    finished = {side: document.described.to_dict() for side, document in documents.items()}
+    finished = {side: document.finished() for side, document in documents.items()}
 
     def side_of_host() -> Side:
         host = host_of_request()
@@ -136,7 +168,21 @@ def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
 
     app.add_url_rule("/api/openapi.json", "openapi", openapi)
     app.add_url_rule("/docs", "docs", docs)
+    app.add_url_rule("/", "home", lambda: redirect("/docs"))
     app.add_url_rule("/docs/assets/<path:name>", "docs_asset", asset)
+
+
+def _example(status: int) -> dict[str, Any]:
+    code, detail = EXAMPLES[status]
+    return {
+        "type": problems.TYPE_BASE + code.replace("_", "-"),
+        "title": problems.title_of(status),
+        "status": status,
+        "detail": detail,
+        "instance": "/api/v1/...",
+        "code": code,
+        "request_id": "0193a1c2-7f00-7000-8000-00000000000a",
+    }
 
 
 def _schema_name(schema: Any) -> str:

@@ -24,6 +24,16 @@ FILES = "/files/<token>"
     roles=PUBLIC,
     transaction="steps",
     content_type="application/octet-stream",
+    responses={
+        206: "The bytes that Range asks for.",
+        304: "They are still what If-None-Match names.",
+        416: "Range lies behind the end of the file.",
+    },
+    headers={
+        "Range": "The bytes to answer with, as `bytes=0-1023`.",
+        "If-Range": "Answer with all bytes instead, unless their ETag is still this one.",
+        "If-None-Match": "Answer 304 when the ETag is still this one.",
+    },
 )
 def read_file(call: Call, token: str) -> Response:
     """Read the bytes behind a signed address.

@@ -97,7 +97,9 @@ class Walk:
             TaskProgressColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(
+            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
+        ) as progress:
             task = progress.add_task(title, total=100)
             yield lambda percent: progress.update(task, completed=percent)
         self.seconds[title] = round(time.perf_counter() - began, 2)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,20 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(named)}
 
 
+def free_ports() -> int:
+    """Return a port that is free, as is the one after it (the sandbox provider's)."""
+    while True:
+        with socket.socket() as one, socket.socket() as next_one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+            with suppress(OSError, OverflowError):
+                next_one.bind(("127.0.0.1", port + 1))
+                return port
+
+
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports()
 
 
 def command(data: Path, port: int, *options: str) -> list[str]:
@@ -86,10 +96,7 @@ def processes_of(data: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(data: Path, clip: Path, environment: dict[str, str]) -> dict[str, Any]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    return once(data, free, clip, environment)
+    return once(data, free_ports(), clip, environment)
 
 
 def test_a_learner_completes_a_paid_course(first: dict[str, Any]) -> None:

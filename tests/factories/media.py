@@ -21,7 +21,6 @@ from lms.media.models import MediaAsset, TranscodingJob, Video
 from lms.media.transcoding import FinishedRendition, FinishedVideo
 from tenants.session import Database, OrganizationScope
 
-
 RENDITION = FinishedRendition(
     label="360p",
     width=640,

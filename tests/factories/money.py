@@ -335,6 +335,14 @@ class Academy:
             key=key,
         )
 
+    def forget_provider_id(self, subject_id: str) -> None:
+        """Let the provider's answer about a payment, top-up or refund be lost."""
+        self.execute_as_owner(
+            "UPDATE provider_attempts SET provider_id = NULL, outcome = 'unknown'"
+            " WHERE subject_id = :id",
+            id=subject_id,
+        )
+
     # --- at the provider
 
     def settle_at_provider(self, provider_payment_id: str) -> None:

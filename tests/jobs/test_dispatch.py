@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from jobs.connection import connect, queue_of
 from jobs.dispatch import LOST_AFTER_SECONDS, Bell, Dispatcher
 from lms.core.ids import new_id
+from lms.core.queue import CHECK_UPLOAD, enqueue
 from tenants.ddl import head_revision, served_revisions
 from tenants.session import PLATFORM, OrganizationScope, create_admin_engine
 from tests.factories.jobs import Stack, until
@@ -104,6 +105,19 @@ def test_a_job_carries_ids_and_nothing_else(
     assert list(job.args or ()) == [str(work_id), str(organization_id)]
     assert job.result_ttl == 0
     assert job.retries_left is None
+
+
+def test_reading_through_a_large_upload_is_bounded_by_its_lease_and_not_by_rq(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    with stack.database.transaction(OrganizationScope(new_organization())) as session:
+        enqueue(session, stack.doorbell, CHECK_UPLOAD, new_id())
+    dispatcher.tick()
+    (job,) = queue_of(connection, "media").jobs
+    assert job.timeout == -1
 
 
 def age_handouts(stack: Stack) -> None:

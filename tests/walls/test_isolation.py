@@ -13,7 +13,7 @@ from werkzeug.routing import Rule
 from lms.http.blueprint import Operation
 from tests.factories.twins import TwinIds, World
 
-PLAIN_ENDPOINTS = {"openapi", "docs", "docs_asset", "healthz", "readyz"}
+PLAIN_ENDPOINTS = {"openapi", "docs", "home", "docs_asset", "healthz", "readyz"}
 """Routes that declare nothing, and so get no session and no organization."""
 
 SIGNED = {"token": "not-a-token", "label": "720p", "provider_name": "sandbox"}

@@ -99,7 +99,7 @@ class LessonIn(Schema):
         load_default=False,
         truthy={True},
         falsy={False},
-        metadata={"description": "Whether it is open to those who are not enrolled."},
+        metadata={"description": "Whether its video plays for those who are not enrolled."},
     )
     weight = Integer(
         minimum=1,

@@ -55,6 +55,26 @@ def test_a_rendition_much_shorter_than_its_source_is_truncated(media: Path, sour
     assert refusal(media, longer).code == "truncated"
 
 
+def test_the_time_for_a_verification_grows_with_what_there_is_to_read(
+    media: Path, source: Source
+) -> None:
+    hours = replace(source, duration_seconds=4 * 3600.0)
+    no_time_of_its_own = Limits(inspect_cpu_seconds=0, inspect_wall_seconds=0)
+    with pytest.raises(PermanentMediaError) as raised:
+        verify(
+            [media],
+            hours,
+            media.parent,
+            no_time_of_its_own,
+            on_tick=lambda: None,
+            tick_seconds=5,
+        )
+    assert raised.value.code == "truncated"
+    one, four = (Limits().for_verification(3600, rungs) for rungs in (1, 4))
+    assert one.cpu_seconds < four.cpu_seconds
+    assert one.wall_seconds < four.wall_seconds
+
+
 def test_a_rendition_much_longer_than_its_source_is_refused(media: Path, source: Source) -> None:
     # A clock that jumped filled the output with one picture.
     shorter = replace(source, duration_seconds=0.5)

@@ -94,6 +94,29 @@ def test_the_version_stays_for_one_who_is_just_enrolling(academy: Academy) -> No
     assert purchase.enrollment.version_id != version_id
 
 
+def test_a_change_of_the_version_waits_for_the_run_before_it_locks_the_seats(
+    academy: Academy,
+) -> None:
+    admin, run_id = academy.person("admin"), academy.run()
+    version_id = another_version(academy, run_id)
+
+    def change() -> None:
+        with academy.database.transaction(academy.scope) as session:
+            changes = {"version_id": version_id}
+            update_run(session, admin.actor, run_id, changes, expected=None)
+
+    with ThreadPoolExecutor(1) as pool:
+        with academy.database.transaction(academy.scope) as session:
+            values = {"run_id": run_id}
+            hold = text("SELECT id FROM course_runs WHERE id = :run_id FOR SHARE")
+            session.execute(hold, values)
+            waiting = pool.submit(change)
+            academy.wait_for_a_lock()
+            take = "SELECT taken FROM run_seats WHERE run_id = :run_id FOR NO KEY UPDATE NOWAIT"
+            assert session.execute(text(take), values).scalar() == 0
+        waiting.result(DEADLINE)
+
+
 @pytest.mark.parametrize("change", ["archived", "version"])
 def test_late_money_for_a_run_that_changed_is_given_back(academy: Academy, change: str) -> None:
     admin, person = academy.person("admin"), academy.person()

@@ -140,6 +140,22 @@ def test_a_refund_that_takes_its_time_ends_the_enrollment_and_is_seen_through(
     academy.assert_books_balance()
 
 
+def test_a_pending_refund_whose_answer_was_lost_is_asked_how_it_stands_now(
+    academy: Academy,
+) -> None:
+    person = academy.person()
+    purchase = buy(academy, person, academy.run(), "tok_pending_refund")
+    refund = withdraw(academy, person, purchase)["refund"]
+    academy.settle_refund_at_provider(refund_row(academy, refund["id"])["provider_refund_id"])
+    academy.forget_provider_id(refund["id"])
+    academy.execute_as_owner(
+        "UPDATE refunds SET state = 'created', provider_refund_id = NULL WHERE id = :id",
+        id=refund["id"],
+    )
+    academy.do_work(SETTLE_PAYMENT, refund["id"])
+    assert refund_row(academy, refund["id"])["state"] == "succeeded"
+
+
 def test_a_pending_refund_that_fails_at_the_provider_is_asked_anew(academy: Academy) -> None:
     person = academy.person()
     purchase = buy(academy, person, academy.run(), "tok_pending_refund")

@@ -166,6 +166,18 @@ def test_without_a_provider_its_events_are_not_taken(academy: Academy, settings:
         assert academy.with_app(app).deliver(b"{}", "").status_code == 404
 
 
+def test_a_body_that_is_too_large_is_documented(academy: Academy) -> None:
+    document = academy.app.test_client().get(
+        "/api/openapi.json", base_url=f"http://{academy.slug}.localhost"
+    )
+    paths = document.get_json()["paths"]
+    for path in (
+        "/api/v1/webhooks/{provider_name}",
+        "/api/v1/enrollments/{enrollment_id}/withdraw",
+    ):
+        assert "413" in paths[path]["post"]["responses"]
+
+
 def test_an_event_locks_its_payment_before_itself(academy: Academy) -> None:
     person = academy.person()
     purchase = lost(academy, person, academy.run())

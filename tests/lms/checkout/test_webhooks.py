@@ -132,6 +132,7 @@ def test_an_event_that_was_faster_than_the_providers_answer_is_applied_with_it(
         "UPDATE payments SET provider_payment_id = NULL, state = 'created' WHERE id = :id",
         id=purchase["payment"]["id"],
     )
+    academy.forget_provider_id(purchase["payment"]["id"])
     academy.settle_at_provider(provider_payment_id)
     body = event_of(academy, provider_payment_id)
     assert deliver(academy, body).status_code == 204

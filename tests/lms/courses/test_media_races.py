@@ -1,4 +1,4 @@
-"""Deleting files and lessons while others use them: real transactions, held open when it matters."""
+"""Deleting files and lessons while others use them: transactions held open when it matters."""
 
 from __future__ import annotations
 

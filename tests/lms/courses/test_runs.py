@@ -5,8 +5,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from lms.core.ids import new_id
 from lms.courses.models import RunSeats
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import Content, make_draft, make_published, make_run
@@ -308,3 +309,34 @@ def test_a_run_of_another_organization_is_not_found(
     stranger = Api(instructor.client, make_user(database, globex, "admin"), host="globex.localhost")
 
     assert stranger.get(f"/runs/{run_id}").status_code == 404
+
+
+def test_an_archived_run_and_its_course_stay_readable_for_its_learners_alone(
+    instructor: Api,
+    student: Api,
+    published: Content,
+    run: dict[str, Any],
+    database: Database,
+    acme: UUID,
+) -> None:
+    stranger = Api(student.client, make_user(database, acme, "student"))
+    with database.transaction(OrganizationScope(acme)) as session:
+        session.execute(
+            text(
+                "INSERT INTO enrollments (id, user_id, run_id, version_id, state)"
+                " VALUES (:id, :user_id, :run_id, :version_id, 'active')"
+            ),
+            {
+                "id": new_id(),
+                "user_id": student.person.id,
+                "run_id": UUID(run["id"]),
+                "version_id": published.version_id,
+            },
+        )
+    archived = instructor.patch(f"/runs/{run['id']}", {"state": "archived"})
+    assert archived.status_code == 200
+
+    for path in (f"/runs/{run['id']}", f"/courses/{published.course_id}"):
+        assert student.get(path).status_code == 200
+        assert stranger.get(path).status_code == 404
+    assert run["id"] not in {item["id"] for item in student.get("/runs").json["items"]}

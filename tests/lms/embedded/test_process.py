@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,26 @@ def test_an_ordinary_user_runs_servers_as_itself(
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid or 1000)
     assert account_for(tmp_path).uid == launch.KEEP
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+def test_a_server_that_root_starts_may_run_programs_below_a_closed_folder(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    account = account_for(program)
+    assert account.pass_locked_folders
+    log = tmp_path / "log"
+    # initdb looks for postgres by access(2), which asks for more than exec does.
+    question = "import os, sys; sys.exit(0 if os.access(sys.argv[1], os.X_OK) else 1)"
+    with log.open("wb") as output:
+        process = spawn(
+            [sys.executable, "-c", question, str(program)],
+            death_signal=signal.SIGTERM,
+            output=output,
+            env=os.environ,
+            account=account,
+        )
+        assert process.wait(timeout=30) == 0, log.read_text()

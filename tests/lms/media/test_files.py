@@ -121,6 +121,14 @@ def test_a_suspended_organization_serves_no_bytes(
     assert get(client, url).status_code == 404
 
 
+def test_the_document_says_what_reading_with_ranges_and_conditions_answers(app: Flask) -> None:
+    document = app.extensions["flask-smorest"]["apis"]["TENANT_"]["ext_obj"].spec.to_dict()
+    path = document["paths"]["/api/v1/files/{token}"]["get"]
+    assert {"200", "206", "304", "416"} <= {str(status) for status in path["responses"]}
+    headers = {item["name"] for item in path["parameters"] if item["in"] == "header"}
+    assert headers == {"Range", "If-Range", "If-None-Match"}
+
+
 def test_a_player_of_another_origin_may_read_ranges(client: FlaskClient, url: str) -> None:
     preflight = client.options(
         url, headers={"Origin": "https://play.example", "Access-Control-Request-Headers": "range"}
