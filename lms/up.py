@@ -314,7 +314,6 @@ def _announce(port: int, base_domain: str, data: Path) -> None:
     for organization in content.ORGANIZATIONS:
         for person in organization.people:
             click.echo(f"  {person.email:32} {person.account_type}, on {organization.slug}")
-    click.echo(
-        f"\nThe command line beside it: set -a; . {data / 'environment'}; set +a; lms --help"
-    )
+    click.echo("\nFor the command line beside it:")
+    click.echo(f"  set -a; . {data / 'environment'}; set +a; .venv/bin/lms organizations list")
     click.echo(f"Logs are in {data / 'logs'}. Ctrl-C stops everything.")

@@ -117,7 +117,7 @@ def _watch_transcoding(walk: Walk, instructor: ApiClient, video_id: str) -> None
                 last, deadline = seen, time.monotonic() + PATIENCE_SECONDS
             if time.monotonic() > deadline:
                 raise TranscodingFailedError(
-                    f"Nothing moved for {PATIENCE_SECONDS} s; see the logs of dispatcher and worker."
+                    f"No progress for {PATIENCE_SECONDS} s; see the logs of dispatcher and worker."
                 )
             show(job["progress"])
             time.sleep(POLL_SECONDS)

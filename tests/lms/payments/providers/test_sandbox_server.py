@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,6 +67,24 @@ def test_payments_refunds_and_keys_survive_a_killed_server(
         after = replace(academy, base_url=second.url)
         assert after.fetch_payment(payment.id).refunded_amount == 30
         assert pay(after, "tok_success") == payment
+
+
+def test_a_file_from_before_refunds_could_be_pending_is_used_on(
+    academy: SandboxProvider, start_sandbox: StartSandbox, data: Path
+) -> None:
+    with start_sandbox(data) as first:
+        payment = pay(replace(academy, base_url=first.url), "tok_success")
+    with closing(sqlite3.connect(data)) as db:
+        for table, column in (
+            ("payments", "refund_status"),
+            ("refunds", "status"),
+            ("refunds", "settles_at"),
+        ):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    with start_sandbox(data) as second:
+        after = replace(academy, base_url=second.url)
+        refund = after.refund(idempotency_key="r", payment_id=payment.id, amount=30)
+        assert after.fetch_refund(refund.id).status == "succeeded"
 
 
 def test_a_webhook_not_yet_taken_is_sent_after_a_restart(
