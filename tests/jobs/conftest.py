@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import make_url, text
 
+from jobs.connection import connect
 from lms.compose import create_database, create_storage
 from lms.config import Settings
 from lms.core.ids import new_id
@@ -59,6 +60,8 @@ def stack(own_servers: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]
     """The servers with an empty queue; processes end with the test, logs are shown if it failed."""
     own_servers.postgres.start()
     own_servers.redis.start()
+    with connect(own_servers.redis.url, socket_timeout=5) as client:
+        client.flushall()
     with own_servers.database.transaction(PLATFORM) as session:
         session.execute(text("DELETE FROM platform.work"))
     for log in own_servers.folder.glob("*.log"):
