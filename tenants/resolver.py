@@ -68,11 +68,6 @@ class HostResolver:
             raise OrganizationNotFoundError(host)
         return known[1]
 
-    def forget(self) -> None:
-        """Drop everything remembered."""
-        with self._lock:
-            self._known.clear()
-
     def _look_up(self, host: str) -> UUID | None:
         slug = host.removesuffix(self._suffix) if host.endswith(self._suffix) else None
         if slug is not None and (slug in RESERVED_SLUGS or "." in slug):

@@ -22,7 +22,6 @@ from lms.courses.models import (
     Lesson,
     MediaFile,
     Module,
-    PublishedVersion,
 )
 from lms.courses.outline import LessonMedia, Tree, outline_of
 from lms.courses.pages import page_in_order
@@ -234,14 +233,6 @@ def list_lessons(
     taught_module(session, actor, module_id)
     query = select(Lesson).where(Lesson.module_id == module_id)
     return page_in_order(session, query, Lesson, limit=limit, cursor=cursor)
-
-
-def published_outline(session: Session, version_id: UUID) -> PublishedVersion | None:
-    """Return the frozen content of a version in one row, or None while it is a draft.
-
-    Asks nobody's permission: the caller knows whether the reader may see it.
-    """
-    return session.get(PublishedVersion, version_id)
 
 
 def draft_outline(session: Session, version_id: UUID) -> dict[str, Any]:
