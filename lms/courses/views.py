@@ -67,7 +67,10 @@ def create_course(call: Call, body: dict[str, Any]) -> CourseView:
     example=COURSE_EXAMPLE,
 )
 def get_course(call: Call, course_id: UUID) -> CourseView:
-    """Read a course that you teach, one of the catalog, or one that you are enrolled in."""
+    """Read a course that you teach, one of the catalog, or one that you are enrolled in.
+
+    Admins read all courses. Any other one is 404, as if it did not exist.
+    """
     course = queries.visible_course(call.session, call.actor, course_id)
     return queries.course_view(call.session, course)
 

@@ -24,7 +24,10 @@ blp = TenantBlueprint("Enrollments", __name__, description="Learners' places in 
     paged=True,
 )
 def list_enrollments(call: Call, query: dict[str, Any]) -> Page[Enrollment]:
-    """List your enrollments, newest first."""
+    """List your enrollments, newest first.
+
+    In every state, also ended ones; `run_id` and `state` pick some.
+    """
     return queries.own_enrollments(call.session, call.actor, **query)
 
 
@@ -36,7 +39,10 @@ def list_enrollments(call: Call, query: dict[str, Any]) -> Page[Enrollment]:
     etag=True,
 )
 def get_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
-    """Read an enrollment: yours, one of a run that you teach, or any for admins."""
+    """Read an enrollment: yours, one of a run that you teach, or any for admins.
+
+    Poll it after a 202 until `state` is no longer `pending`. Any other one is 404.
+    """
     return queries.enrollment(call.session, call.actor, enrollment_id)
 
 

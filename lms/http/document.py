@@ -188,4 +188,4 @@ def _example(status: int) -> dict[str, Any]:
 def _schema_name(schema: Any) -> str:
     """Name a component after its class; classes are In, Out, Patch or Ref, so none meet."""
     kind = schema if isinstance(schema, type) else type(schema)
-    return kind.__name__
+    return kind.__name__.removesuffix("Schema")

@@ -72,7 +72,10 @@ def list_payments(call: Call, query: dict[str, Any]) -> Page[Payment]:
 
 @blp.operation("GET", "/payments/<uuid:payment_id>", id="getPayment", returns=PaymentOut, etag=True)
 def get_payment(call: Call, payment_id: UUID) -> Payment:
-    """Read a payment: yours, or any for admins."""
+    """Read a payment: yours, or any for admins.
+
+    Poll it while it is `created` or `pending`. Any other one is 404.
+    """
     return queries.payment(call.session, call.actor, payment_id)
 
 
@@ -84,7 +87,10 @@ def get_payment(call: Call, payment_id: UUID) -> Payment:
     paged=True,
 )
 def list_refunds(call: Call, payment_id: UUID, query: dict[str, Any]) -> Page[Refund]:
-    """List what was given back of a payment, newest first: yours, or any for admins."""
+    """List what was given back of a payment, newest first: yours, or any for admins.
+
+    With each refund's state; a payment of somebody else is 404.
+    """
     return queries.refunds(call.session, call.actor, payment_id, **query)
 
 
@@ -137,5 +143,8 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
 
 @blp.operation("GET", "/wallet/top-ups/<uuid:top_up_id>", id="getTopUp", returns=TopUpOut)
 def get_top_up(call: Call, top_up_id: UUID) -> WalletTopUp:
-    """Read one of your top-ups."""
+    """Read one of your top-ups.
+
+    Poll it while it is `created` or `pending`; the wallet is credited when it is `succeeded`.
+    """
     return queries.top_up(call.session, call.actor, top_up_id)

@@ -68,7 +68,10 @@ def login(call: Call, body: dict[str, Any]) -> dict[str, Any]:
 
 @blp.operation("POST", "/auth/logout", id="logout", status=204)
 def logout(call: Call) -> None:
-    """End this sign-in; its token ends at once."""
+    """End this sign-in; its token ends at once.
+
+    Only the token that is sent ends; other sign-ins of the same person stay.
+    """
     accounts.sign_out(call.session, call.platform_actor)
 
 
@@ -81,7 +84,10 @@ def logout(call: Call) -> None:
     paged=True,
 )
 def list_organizations(call: Call, query: dict[str, Any]) -> Page[Organization]:
-    """List organizations in any state, oldest first."""
+    """List organizations in any state, oldest first.
+
+    Suspended ones are among them; `state` picks some.
+    """
     return queries.list_organizations(call.session, **query)
 
 
@@ -119,7 +125,10 @@ def create_organization(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     etag=True,
 )
 def get_organization(call: Call, organization_id: UUID) -> Organization:
-    """Read an organization."""
+    """Read an organization.
+
+    Its data is not among what is read: that is behind the organization's own host.
+    """
     return queries.get_organization(call.session, organization_id)
 
 
@@ -133,7 +142,11 @@ def get_organization(call: Call, organization_id: UUID) -> Organization:
     if_match="required",
 )
 def update_organization(call: Call, organization_id: UUID, body: dict[str, Any]) -> Organization:
-    """Change an organization's name, time zone, locale or settings."""
+    """Change an organization's name, time zone, locale or settings.
+
+    Members that are sent are changed. `slug`, host and `currency` stay as they were
+    provisioned: addresses and money depend on them.
+    """
     return operations.update_organization(
         call.session,
         call.platform_actor,
@@ -184,7 +197,11 @@ def resume_organization(call: Call, organization_id: UUID) -> Organization:
 
 @blp.operation("GET", "/jobs", id="listJobs", query=JobQuery, returns=JobOut, paged=True)
 def list_jobs(call: Call, query: dict[str, Any]) -> Page[Work]:
-    """List the work of all organizations, newest first."""
+    """List the work of all organizations, newest first.
+
+    What is waiting, running, done and failed, with the last error. Ids only: what a job is
+    about is in the organization's own data.
+    """
     return queries.list_jobs(call.session, **query)
 
 

@@ -123,7 +123,10 @@ def accept_invitation(call: Call, body: dict[str, Any]) -> dict[str, Any]:
 
 @blp.operation("GET", "/me", id="getMe", returns=UserOut, etag=True)
 def get_me(call: Call) -> User:
-    """Read one's own account."""
+    """Read one's own account.
+
+    The name, e-mail address and account type behind the token that is sent.
+    """
     return queries.get_user(call.session, call.actor.user_id)
 
 
@@ -137,7 +140,11 @@ def get_me(call: Call) -> User:
     if_match="optional",
 )
 def update_me(call: Call, body: dict[str, Any]) -> User:
-    """Change one's own account."""
+    """Change one's own account.
+
+    Members that are sent are changed. The e-mail address and the account type are an admin's to
+    change.
+    """
     return operations.update_me(
         call.session, call.actor, expected_version=call.expected_version(), changes=body
     )
