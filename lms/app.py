@@ -68,7 +68,6 @@ def create_app(settings: Settings) -> Flask:
     logs.configure(settings.log_format)
     app = LmsFlask(__name__, static_folder=None, template_folder="http/templates")
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue] - DefaultJSONProvider
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import orjson
 import psycopg
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -193,6 +194,7 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout,
             pool_use_lifo=True,
+            json_deserializer=orjson.loads,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "prepare_threshold": 5 if prepared_statements else None,

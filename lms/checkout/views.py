@@ -35,7 +35,7 @@ from lms.payments.errors import (
 )
 from lms.payments.examples import PAYMENT, REFUND
 from lms.payments.models import Refund
-from lms.payments.presenting import accepted, claimed_subject, provider_of
+from lms.payments.presenting import accepted, answered, claimed_subject, provider_of
 from lms.payments.providers.base import (
     InvalidWebhook,
     PaymentProvider,
@@ -100,7 +100,7 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     provider = provider_of(call) if method == "provider" else None
     doorbell = call.use(Doorbell)
 
-    def begin() -> tuple[Purchase, Attempt | None]:
+    def begin() -> tuple[Purchase, Attempt | None] | Response:
         with call.transaction() as session:
             order = Order(
                 payment_id=claimed_subject(call, session),
@@ -109,16 +109,22 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
                 provider=None if provider is None else provider.name,
                 hold_seconds=call.use(Settings).seat_hold_seconds,
             )
-            return start_purchase(session, doorbell, call.actor, order, token=token)
+            purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
+            if attempt is None and purchase.enrollment.state == "active":
+                return call.conclude(session, answered(PurchaseOut, purchase, status=201))
+            return purchase, attempt
 
     try:
-        purchase, attempt = begin()
+        begun = begin()
     except RunFullError:
         with call.transaction() as session:
             has_room = make_room(session, run_id)
         if not has_room:
             raise
-        purchase, attempt = begin()
+        begun = begin()
+    if isinstance(begun, Response):
+        return begun
+    purchase, attempt = begun
     if provider is not None and attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):

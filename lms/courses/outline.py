@@ -89,7 +89,9 @@ class Tree:
 
 
 def outline_of(tree: Tree) -> dict[str, Any]:
-    """Return the content as learners get it: JSON-ready, media by id and kind.
+    """Return the content as learners get it: JSON-ready, in the form of the API's answer.
+
+    Once it is published it is answered as it is stored, so what is not for learners is not in it.
 
     Labels, dates and prices are not in it: they may change after publishing.
     """
@@ -169,7 +171,6 @@ def _module(tree: Tree, module: Module) -> dict[str, Any]:
         "lineage_id": str(module.lineage_id),
         "title": module.title,
         "summary": module.summary,
-        "position": module.position,
         "lessons": [_lesson(tree, lesson) for lesson in tree.lessons_of(module)],
     }
 
@@ -186,7 +187,6 @@ def _lesson(tree: Tree, lesson: Lesson) -> dict[str, Any]:
         "preview": lesson.preview,
         "weight": lesson.weight,
         "completion": lesson.completion,
-        "position": lesson.position,
         "media": [_media(one) for one in tree.media_of(lesson)],
     }
 
@@ -194,7 +194,6 @@ def _lesson(tree: Tree, lesson: Lesson) -> dict[str, Any]:
 def _media(media: LessonMedia) -> dict[str, Any]:
     return {
         "media_file_id": str(media.media_file_id),
-        "asset_id": str(media.asset_id),
         "kind": media.kind,
         "content_type": media.content_type,
         "file_name": media.file_name,

@@ -62,6 +62,19 @@ class Operation:
     states: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An answer whose JSON text is made already, in the form that the operation declares.
+
+    Attributes:
+        version: for the ETag.
+        document: the body, as JSON text.
+    """
+
+    version: int | str
+    document: str
+
+
 class ApiBlueprint(Blueprint):
     """Base of both sides; use `TenantBlueprint` or `PlatformBlueprint`."""
 
@@ -241,6 +254,8 @@ def _presenting(view: View, *, etag: bool, not_modified: bool, paged: bool, empt
             headers["ETag"] = tag
         if paged and isinstance(result, Page) and result.next_cursor:
             headers["Link"] = _next_link(result.next_cursor)
+        if isinstance(result, Prepared):
+            return Response(result.document, headers=headers, mimetype="application/json")
         return result, headers
 
     handler.__name__ = view.__name__

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Request
+from flask import Request, Response
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor, PlatformActor
@@ -70,6 +70,7 @@ class Call:
         self._services = services
         self._database = database
         self._session: Session | None = None
+        self._first_step: tuple[Session, ExitStack] | None = None
         self._actor: Actor | PlatformActor | None = None
 
     def use(self, kind: type[T]) -> T:
@@ -89,11 +90,45 @@ class Call:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Open one short step, for operations that declared `steps`."""
+        """Open one short step, for operations that declared `steps`.
+
+        The first step of an idempotent operation is the transaction in which its actor was
+        admitted.
+        """
         if self._session is not None:
             raise RuntimeError("the request already has its transaction")
+        if self._first_step is not None:
+            session, opened = self._first_step
+            self._first_step = None
+            with opened.pop_all():
+                yield session
+            return
         with self._database.transaction(self.scope) as session:
             yield session
+
+    def lend_first_step(self, session: Session, opened: ExitStack) -> None:
+        """Let the view's first step go on in an open transaction; for the edge only.
+
+        Args:
+            session: of the transaction.
+            opened: what ends it; the step takes it over.
+        """
+        self._first_step = session, opened
+
+    def conclude(self, session: Session, response: Response) -> Response:
+        """Store the answer of an idempotent operation in the step that settles its outcome.
+
+        Args:
+            session: of that step; this is the last thing that it does.
+            response: what a repeated request will be answered.
+
+        Returns:
+            The response, for the view to return.
+        """
+        if self.idempotent is None:
+            raise TypeError("this operation does not declare that it is idempotent")
+        self.idempotent.store(session, response)
+        return response
 
     @contextmanager
     def bound(self, session: Session) -> Iterator[None]:

@@ -6,7 +6,7 @@ The transaction surrounds the dispatch, so an error at COMMIT is still answered 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from werkzeug.exceptions import NotFound
 
 from lms.core.errors import ForbiddenError, RecordedRefusalError
 from lms.http import problems
+from lms.http.answers import AnswerProvider
 from lms.http.auth import Authenticator
 from lms.http.blueprint import Operation
 from lms.http.bodies import UNSAFE_TEXT
@@ -106,24 +107,39 @@ class Edge:
     def _in_steps(
         self, operation: Operation, call: Call, respond: Callable[[], Response]
     ) -> Response:
+        if operation.idempotent:
+            return self._in_idempotent_steps(operation, call, respond)
         if operation.roles or operation.transaction == "steps":
             with self.database.transaction(call.scope) as session:
                 self._admit(operation, call, session)
-        if not operation.idempotent:
-            return respond()
-        keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
-        call.idempotent = keyed
-        try:
-            response = respond()
-        except RecordedRefusalError:
-            raise
-        except Exception:
-            if keyed.held:
-                with suppress(TenancyError), self.database.transaction(call.scope) as session:
-                    keyed.let_go(session)
-            raise
-        with self.database.transaction(call.scope) as session:
-            keyed.store(session, response)
+        return respond()
+
+    def _in_idempotent_steps(
+        self, operation: Operation, call: Call, respond: Callable[[], Response]
+    ) -> Response:
+        """Admit the actor in the transaction of the view's first step, which claims the key.
+
+        A view that knows its outcome within a step stores the answer there with `call.conclude`;
+        otherwise it is stored in a last step.
+        """
+        with ExitStack() as opened:
+            session = opened.enter_context(self.database.transaction(call.scope))
+            self._admit(operation, call, session)
+            keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
+            call.idempotent = keyed
+            call.lend_first_step(session, opened)
+            try:
+                response = respond()
+            except RecordedRefusalError:
+                raise
+            except Exception:
+                if keyed.held:
+                    with suppress(TenancyError), self.database.transaction(call.scope) as last:
+                        keyed.let_go(last)
+                raise
+        if not keyed.stored:
+            with self.database.transaction(call.scope) as last:
+                keyed.store(last, response)
         return response
 
     def _record(self, operation: Operation, call: Call, refusal: RecordedRefusalError) -> Response:
@@ -148,6 +164,7 @@ class Edge:
 class LmsFlask(Flask):
     """Flask, with declared operations dispatched through the edge."""
 
+    json_provider_class = AnswerProvider
     edge: Edge
 
     def dispatch_request(self) -> Any:

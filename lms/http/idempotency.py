@@ -98,6 +98,7 @@ class IdempotentRequest:
         key: as the client sent it.
         request_hash: SHA-256 of path and body.
         held: whether this request holds the key now.
+        stored: whether its answer is kept already.
     """
 
     user_id: UUID
@@ -105,6 +106,7 @@ class IdempotentRequest:
     key: str
     request_hash: str
     held: bool = False
+    stored: bool = False
 
     @classmethod
     def of(cls, request: Request, user_id: UUID, operation: str) -> IdempotentRequest:
@@ -174,7 +176,7 @@ class IdempotentRequest:
         session.execute(LET_GO, self._where())
 
     def store(self, session: Session, response: Response) -> None:
-        """Keep the response beside its effect."""
+        """Keep the response beside its effect; the last thing that this transaction does."""
         session.execute(
             STORE_RESPONSE,
             {
@@ -189,6 +191,7 @@ class IdempotentRequest:
                 },
             },
         )
+        self.stored = True
 
     def _where(self) -> dict[str, object]:
         return {"user_id": self.user_id, "operation": self.operation, "key": self.key}

@@ -17,7 +17,7 @@ from lms.courses.models import PublishedVersion
 from lms.courses.outline import content_hash
 from lms.courses.queries import draft_outline, taught_by
 from lms.enrollments.models import Enrollment
-from lms.learning.access import find_outline
+from lms.learning.access import FrozenOutline, find_outline
 from lms.learning.progress import next_of, parse_rules, watched_percent
 from lms.media.models import VideoRendition
 
@@ -32,12 +32,12 @@ LIST_LESSON_PROGRESS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A version's content, in order.
+    """A draft's content, in order.
 
     Attributes:
         version: hash of the content, for the ETag.
         number: counts up per course.
-        published: it is frozen.
+        published: False; what is published is a `FrozenOutline`.
         modules: with their lessons, as in `published_versions.outline`.
     """
 
@@ -82,7 +82,7 @@ class Progress:
     next_lesson: LessonStanding | None
 
 
-def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline:
+def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline | FrozenOutline:
     """Return a version's content: one row once it is published, else built from the draft.
 
     Raises:
@@ -91,17 +91,15 @@ def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline:
     """
     published = find_outline(session, actor, version_id)
     if published is not None:
-        document, tag = published.outline, published.content_hash
-    else:
-        document = draft_outline(session, version_id)
-        tag = content_hash(document, {})
+        return published
+    document = draft_outline(session, version_id)
     version = document["version"]
     return Outline(
-        version=tag,
+        version=content_hash(document, {}),
         version_id=UUID(version["id"]),
         course_id=UUID(version["course_id"]),
         number=version["number"],
-        published=published is not None,
+        published=False,
         modules=document["modules"],
     )
 

@@ -12,7 +12,7 @@ from lms.config import Settings
 from lms.core.clock import now
 from lms.core.errors import NotFoundError
 from lms.core.storage.base import ObjectNotFound, Storage
-from lms.http.blueprint import PUBLIC, TenantBlueprint
+from lms.http.blueprint import PUBLIC, Prepared, TenantBlueprint
 from lms.http.call import Call
 from lms.learning import access, operations, queries
 from lms.learning.errors import VideoNotReadyError
@@ -51,7 +51,7 @@ blp = TenantBlueprint(
     returns=OutlineOut,
     etag=True,
 )
-def get_outline(call: Call, version_id: UUID) -> Outline:
+def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
     """Read the whole content of a version.
 
     For staff who teach the course, and for learners with an active or completed enrollment in the
@@ -59,9 +59,10 @@ def get_outline(call: Call, version_id: UUID) -> Outline:
     are for staff only. 403 tells which state of the enrollment closes the content.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
-    if outline.published:
-        after_this_request(_keep_outline)
-    return outline
+    if isinstance(outline, Outline):
+        return outline
+    after_this_request(_keep_outline)
+    return Prepared(outline.version, outline.document)
 
 
 @blp.operation(

@@ -42,6 +42,11 @@ def claimed_subject(call: Call, session: Session) -> UUID:
 
 def accepted(schema: type[Schema], result: Any) -> Response:
     """Answer 202: the outcome is not known yet, and the answer says where to look for it."""
+    return answered(schema, result, status=202)
+
+
+def answered(schema: type[Schema], result: Any, *, status: int) -> Response:
+    """Make the answer that a view would get by returning `result`, at once."""
     response = jsonify(schema().dump(result))
-    response.status_code = 202
+    response.status_code = status
     return response

@@ -209,7 +209,6 @@ def _media(ids: TwinIds, canary: str, organization_id: UUID, mark: int) -> list[
 def _published(ids: TwinIds, canary: str) -> PublishedVersion:
     media = {
         "media_file_id": str(ids.media_file_id),
-        "asset_id": str(ids.asset_id),
         "kind": "video",
         "content_type": "video/mp4",
         "file_name": f"{canary}.mp4",
@@ -236,7 +235,6 @@ def _published(ids: TwinIds, canary: str) -> PublishedVersion:
         "lineage_id": str(ids.lineage_id),
         "title": f"Module {canary}",
         "summary": "",
-        "position": 0,
         "lessons": [lesson],
     }
     version = {

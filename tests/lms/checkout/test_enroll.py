@@ -207,3 +207,24 @@ def test_buying_from_the_wallet_takes_two_statements_after_the_key_is_claimed(
     decided = [statement for statement in seen[claimed + 1 : stored] if "o.state" not in statement]
     assert len(decided) == 2
     assert decided[0].startswith("WITH run AS")
+
+
+def test_buying_from_the_wallet_is_one_transaction_from_admission_to_the_stored_answer(
+    academy: Academy,
+) -> None:
+    person, run_id = academy.person(money=4900), academy.run()
+    engine, ends = academy.app.extensions["edge"].database.events, []
+
+    def note(_conn: Any) -> None:
+        ends.append("commit")
+
+    event.listen(engine, "commit", note)
+    try:
+        with statements_of(academy) as seen:
+            answer = academy.enroll(person, run_id)
+    finally:
+        event.remove(engine, "commit", note)
+    assert answer.status_code == 201
+    assert len([statement for statement in seen if "o.state" in statement]) == 1
+    assert len(seen) == 7  # host, binding, actor, key, purchase, what was bought, answer
+    assert len(ends) == 2  # the host's look-up, and the purchase

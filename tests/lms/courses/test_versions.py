@@ -70,7 +70,7 @@ def test_a_new_draft_copies_the_latest_published_version(
     assert lineage(new) == lineage(old)
     assert not ids(new) & ids(old)
     (video,) = new["modules"][0]["lessons"][0]["media"]
-    assert video["asset_id"] == old["modules"][0]["lessons"][0]["media"][0]["asset_id"]
+    assert video["video_id"] == old["modules"][0]["lessons"][0]["media"][0]["video_id"]
 
 
 def test_a_new_draft_may_go_back_to_an_older_version(
@@ -142,7 +142,6 @@ def test_publishing_freezes_the_outline_in_one_row(
     assert video["completion"] == {"rule": "watched", "percent": 90}
     assert video["media"][0].keys() == {
         "media_file_id",
-        "asset_id",
         "kind",
         "content_type",
         "file_name",

@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.core.storage.base import Storage
+from lms.learning.schemas import OutlineOut
 from tenants.session import Database
 from tests.factories.learning import LessonPlan, MadeCourse
 from tests.factories.people import Person, make_user
@@ -51,6 +52,15 @@ def test_an_enrolled_learner_reads_the_frozen_outline(
     text, video = answer.json["modules"][0]["lessons"]
     assert text["content"] == "Know your *alternative*."
     assert video["media"][0]["video_id"] == str(course.lessons[1].video_id)
+
+
+def test_the_frozen_outline_is_what_the_document_describes(
+    publish: Publish, enrolled: Enrolled, get: Send, learner: Person
+) -> None:
+    course = publish(LessonPlan(), LessonPlan(video_seconds=20.5), DOCUMENT)
+    enrolled(course)
+    answer = get(f"/course-versions/{course.version_id}/outline", learner).json
+    assert OutlineOut().dump(OutlineOut().load(answer)) == answer
 
 
 def test_a_published_outline_is_kept_and_asked_again_by_its_hash(
