@@ -51,11 +51,16 @@ def read_body(request: Request) -> bytes:
     Under servers that end the stream themselves, Werkzeug cuts a chunked body at the limit without
     a word; what reaches the limit without having said its length is therefore refused.
 
+    Such servers also end the stream when the client hangs up half-way, which must not pass for all.
+
     Raises:
+        MalformedBodyError: it ended before its announced length.
         werkzeug.exceptions.RequestEntityTooLarge: longer than MAX_CONTENT_LENGTH.
     """
     raw = request.get_data(cache=True)
-    limit = request.max_content_length
+    limit, announced = request.max_content_length, request.content_length
+    if announced is not None and len(raw) < announced:
+        raise MalformedBodyError("The body ended before its Content-Length.")
     if request.content_length is None and limit is not None and len(raw) >= limit:
         raise RequestEntityTooLarge
     return raw
@@ -103,9 +108,16 @@ class GuardedParser(FlaskParser):
     }
 
     def load_json(self, req: Request, schema: Any) -> Any:
-        """Return the guarded JSON body."""
+        """Return the guarded JSON body; an operation that takes one needs one.
+
+        Raises:
+            MalformedBodyError: there is none, or it is not the JSON that we take.
+        """
         del schema
-        return read_json(req)
+        document = read_json(req)
+        if document is ma.missing:
+            raise MalformedBodyError("Send a body of JSON.")
+        return document
 
     def load_querystring(self, req: Request, schema: Any) -> MultiDictProxy:
         """Return the query parameters, each at most once and without unsafe characters."""

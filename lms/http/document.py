@@ -25,8 +25,7 @@ CONTENT_POLICY = (
 )
 """The page loads nothing from elsewhere. Swagger UI styles elements inline."""
 
-TAKEN = ("In", "Patch")
-"""Endings of the names of schemas that requests carry."""
+SCHEMAS = "#/components/schemas/"
 
 EXAMPLES = {
     400: ("malformed_body", "The body is not JSON: Expecting value: line 1 column 1 (char 0)."),
@@ -77,12 +76,13 @@ class Document(Api):
     def finished(self) -> dict[str, Any]:
         """Return the document as clients get it.
 
-        What we take is closed (unknown members are refused); what we answer stays open, because
-        members are added to answers within v1.
+        What we take is closed (unknown members are refused); what we only answer stays open,
+        because members are added to answers within v1.
         """
         document = self.described.to_dict()
+        taken = _taken(document)
         for name, schema in document["components"]["schemas"].items():
-            if not name.endswith(TAKEN):
+            if name not in taken:
                 schema.pop("additionalProperties", None)
         return document
 
@@ -170,6 +170,25 @@ def serve(app: Flask, edge: Edge, documents: dict[Side, Document]) -> None:
     app.add_url_rule("/docs", "docs", docs)
     app.add_url_rule("/", "home", lambda: redirect("/docs"))
     app.add_url_rule("/docs/assets/<path:name>", "docs_asset", asset)
+
+
+def _taken(document: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas that requests carry, also inside of others."""
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    operations = (one for path in document["paths"].values() for one in path.values())
+    found: set[str] = set()
+    stack: list[Any] = [one["requestBody"] for one in operations if "requestBody" in one]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack.extend(node)
+        elif isinstance(node, dict):
+            stack.extend(node.values())
+            name = str(node.get("$ref", "")).removeprefix(SCHEMAS)
+            if name in schemas and name not in found:
+                found.add(name)
+                stack.append(schemas[name])
+    return found
 
 
 def _example(status: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.exc import StaleDataError
 from structlog.contextvars import get_contextvars
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 
 from lms.core.errors import DomainError, Kind
 from tenants.errors import (
@@ -128,7 +128,7 @@ def of_http_error(error: HTTPException) -> Response:
         if name.lower() not in ("content-type", "content-length")
     }
     code = title_of(status).lower().replace(" ", "_").replace("-", "_")
-    if status == 404:
+    if status == 404 or isinstance(error, BadHost):
         return not_found()
     return problem(status, code, error.description or title_of(status), headers=kept)
 

@@ -16,6 +16,9 @@ from lms.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 MAX_TITLE = 200
 MAX_TEXT = 100_000
+MAX_EXACT = 2**53
+"""Up to here a JSON number with a decimal point says exactly one whole number."""
+
 QUERY_INTEGER = re.compile("-?[0-9]{1,18}")
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 CONTROL_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -62,7 +65,7 @@ class Text(ma.fields.String):
 
 
 class Integer(ma.fields.Integer):
-    """A whole JSON number within bounds; strings and fractions are refused.
+    """A whole JSON number within bounds, also written as 5.0; strings and fractions are refused.
 
     Query strings have no numbers: use `QueryInteger` there.
     """
@@ -72,6 +75,8 @@ class Integer(ma.fields.Integer):
         super().__init__(validate=validate.Range(minimum, maximum), **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT:
+            value = int(value)
         if self.strict and (isinstance(value, bool) or not isinstance(value, int)):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
@@ -85,6 +90,16 @@ class QueryInteger(Integer):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, str) or not QUERY_INTEGER.fullmatch(value):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Boolean(ma.fields.Boolean):
+    """A JSON true or false; numbers and words are refused."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        # Marshmallow looks values up in sets, where 1 and 0 are True and False.
+        if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return super()._deserialize(value, attr, data, **kwargs)
 

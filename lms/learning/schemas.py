@@ -9,7 +9,7 @@ from marshmallow import validate
 
 from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
 from lms.enrollments.models import LIVE_STATES
-from lms.http.schemas import Integer, Schema, UtcDateTime
+from lms.http.schemas import Boolean, Integer, Schema, UtcDateTime
 from lms.learning.operations import Report
 
 MAX_SECONDS = 2**31 - 1
@@ -61,15 +61,11 @@ class LessonProgressIn(Schema):
             "example": 60,
         },
     )
-    viewed = ma.fields.Boolean(
-        truthy={True},
-        falsy={False},
+    viewed = Boolean(
         validate=validate.Equal(True),
         metadata={"description": "The lesson was opened.", "example": True},
     )
-    completed = ma.fields.Boolean(
-        truthy={True},
-        falsy={False},
+    completed = Boolean(
         validate=validate.Equal(True),
         metadata={
             "description": "The learner marks the lesson as done, where its rule is"

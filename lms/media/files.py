@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Request, Response, send_file
 
 from lms.core.clock import now
-from lms.core.errors import NotFoundError
+from lms.core.errors import NotFoundError, StaleVersionError
 from lms.core.storage.base import (
     InvalidSignature,
     ObjectNotFound,
@@ -29,7 +29,7 @@ CORS = {
 
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, PUT, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, If-None-Match, If-Range, Range",
+    "Access-Control-Allow-Headers": "Content-Type, If-Match, If-None-Match, If-Range, Range",
     "Access-Control-Max-Age": "7200",
 }
 _SHOWN_INLINE = ("video/", "audio/", "image/jpeg", "image/png", "image/gif", "image/webp")
@@ -68,6 +68,7 @@ def send(storage: LocalStorage, claim: ReadClaim) -> Response:
 
     Raises:
         NotFoundError: there is no such object.
+        StaleVersionError: it is not what If-Match names.
     """
     try:
         found, path = storage.stat(claim.key), storage.path(claim.key)
@@ -81,6 +82,9 @@ def send(storage: LocalStorage, claim: ReadClaim) -> Response:
         etag=found.etag,
         last_modified=found.modified,
     )
+    if response.status_code == 412:
+        response.close()
+        raise StaleVersionError("The bytes are not (any more) what If-Match names.")
     left = max(0, claim.expires_at - int(now().timestamp()))
     response.headers["Cache-Control"] = f"private, max-age={left}, immutable"
     # What is opened in a browser tab runs in an empty sandbox, not as our origin.

@@ -23,13 +23,15 @@ FILES = "/files/<token>"
     id="readFile",
     roles=PUBLIC,
     transaction="steps",
-    content_type="application/octet-stream",
+    content_type="*/*",
     responses={
         206: "The bytes that Range asks for.",
         304: "They are still what If-None-Match names.",
         416: "Range lies behind the end of the file.",
     },
+    refusals=(412,),
     headers={
+        "If-Match": "Answer 412 unless the ETag is still this one.",
         "Range": "The bytes to answer with, as `bytes=0-1023`.",
         "If-Range": "Answer with all bytes instead, unless their ETag is still this one.",
         "If-None-Match": "Answer 304 when the ETag is still this one.",

@@ -9,7 +9,7 @@ from marshmallow import validate
 from sqlalchemy import inspect
 from sqlalchemy.orm import DeclarativeBase
 
-from lms.http.schemas import PageQuery, Schema, Text, UtcDateTime
+from lms.http.schemas import Boolean, PageQuery, Schema, Text, UtcDateTime
 from lms.users.emails import normalize_email
 from lms.users.errors import InvalidEmailError
 from lms.users.models import ACCOUNT_TYPES
@@ -154,9 +154,7 @@ class UserPatch(Schema):
 
     name = Text()
     account_type = AccountType()
-    deactivated = ma.fields.Boolean(
-        truthy={True},
-        falsy={False},
+    deactivated = Boolean(
         metadata={"description": "True ends all sign-ins at once; false lets them in again."},
     )
 

@@ -9,7 +9,7 @@ from marshmallow import validate
 
 from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
 from lms.courses.policy import MAX_LESSONS, MAX_MODULES
-from lms.http.schemas import MAX_TEXT, Integer, Schema, Text, UtcDateTime
+from lms.http.schemas import MAX_TEXT, Boolean, Integer, Schema, Text, UtcDateTime
 
 MAX_SUMMARY = 5000
 MAX_ESTIMATE = 7 * 24 * 3600
@@ -89,16 +89,12 @@ class LessonIn(Schema):
     estimated_seconds = Integer(
         minimum=0, maximum=MAX_ESTIMATE, load_default=0, metadata={"description": "For planning."}
     )
-    required = ma.fields.Boolean(
+    required = Boolean(
         load_default=True,
-        truthy={True},
-        falsy={False},
         metadata={"description": "Whether it counts for completing the course."},
     )
-    preview = ma.fields.Boolean(
+    preview = Boolean(
         load_default=False,
-        truthy={True},
-        falsy={False},
         metadata={"description": "Whether its video plays for those who are not enrolled."},
     )
     weight = Integer(
@@ -123,8 +119,8 @@ class LessonPatch(Schema):
         min_length=0, max_length=MAX_TEXT, multiline=True, metadata={"description": "Markdown."}
     )
     estimated_seconds = Integer(minimum=0, maximum=MAX_ESTIMATE)
-    required = ma.fields.Boolean(truthy={True}, falsy={False})
-    preview = ma.fields.Boolean(truthy={True}, falsy={False})
+    required = Boolean()
+    preview = Boolean()
     weight = Integer(minimum=1, maximum=1000)
     completion = ma.fields.Nested(CompletionRule)
 

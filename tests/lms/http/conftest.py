@@ -19,7 +19,7 @@ from lms.core.errors import ConflictError, RecordedRefusalError
 from lms.core.ids import new_id
 from lms.http.blueprint import ADMINS, PUBLIC, PlatformBlueprint, TenantBlueprint
 from lms.http.call import Call
-from lms.http.schemas import MoneySchema, Schema, Text, UtcDateTime
+from lms.http.schemas import Boolean, MoneySchema, Schema, Text, UtcDateTime
 from tenants.errors import StalePlanError
 
 tenant = TenantBlueprint("Probe", __name__, description="Operations of the tests.")
@@ -36,6 +36,7 @@ class ProbeIn(Schema):
     email = Text(required=True)
     price = ma.fields.Nested(MoneySchema)
     at = UtcDateTime()
+    flag = Boolean()
 
 
 class ProbeOut(Schema):

@@ -75,6 +75,43 @@ def test_what_a_schema_does_not_allow_is_422_and_points_at_it(
     assert pointer in [error["pointer"] for error in answer.json["errors"]]
 
 
+def test_an_operation_that_takes_a_body_needs_one(client: FlaskClient, student: Person) -> None:
+    answer = client.post("/api/v1/probe", headers=student.headers)
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize("word", [b"1", b"0", b"1.0", b'"true"', b'"yes"', b'"on"', b"[]"])
+def test_only_true_and_false_are_booleans(
+    client: FlaskClient, student: Person, word: bytes
+) -> None:
+    answer = send(client, student, b'{"email": "a", "flag": ' + word + b"}")
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/flag"]
+
+
+def test_a_whole_number_may_be_written_with_a_point(client: FlaskClient, student: Person) -> None:
+    email = f"{new_id()}@acme.example"
+    body = f'{{"email": "{email}", "price": {{"amount": 5.0, "currency": "EUR"}}}}'
+    assert send(client, student, body.encode()).status_code == 201
+
+
+@pytest.mark.parametrize("amount", [b"5.5", b"9007199254740994.0", b"1e18"])
+def test_fractions_and_numbers_beyond_exactness_are_no_whole_numbers(
+    client: FlaskClient, student: Person, amount: bytes
+) -> None:
+    body = b'{"email": "a", "price": {"amount": ' + amount + b', "currency": "EUR"}}'
+    answer = send(client, student, body)
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/price/amount"]
+
+
+@pytest.mark.parametrize("host", ["..localhost", ".localhost", "a" * 64 + ".localhost", "a b"])
+def test_a_host_that_cannot_be_is_as_absent_as_an_unknown_one(
+    client: FlaskClient, host: str
+) -> None:
+    answer = client.get("/api/v1/thing", headers={"Host": host})
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+
+
 @pytest.mark.parametrize("kind", ["text/xml", "application/x-www-form-urlencoded", "text/plain"])
 def test_another_format_is_415(client: FlaskClient, student: Person, kind: str) -> None:
     answer = send(client, student, b'{"email": "a"}', kind)
@@ -138,6 +175,19 @@ def test_a_chunked_body_that_reaches_the_limit_is_413_and_never_a_stump(
         environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
     )
     assert answer.status_code == 413
+
+
+def test_a_body_that_ends_early_is_refused_though_it_is_json(
+    client: FlaskClient, student: Person
+) -> None:
+    answer = client.post(
+        "/api/v1/probe",
+        input_stream=io.BytesIO(b'{"email": "half@acme.example"}'),
+        content_type="application/json",
+        headers=student.headers,
+        environ_overrides={"CONTENT_LENGTH": "1000", "wsgi.input_terminated": True},
+    )
+    assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
 
 
 def test_wrong_query_parameters_are_named(client: FlaskClient, student: Person) -> None:

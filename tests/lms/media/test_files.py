@@ -78,6 +78,12 @@ def test_what_the_client_has_already_is_not_sent_again(client: FlaskClient, url:
     assert (answer.status_code, answer.data) == (304, b"")
 
 
+def test_other_bytes_than_the_client_means_are_a_problem(client: FlaskClient, url: str) -> None:
+    answer = get(client, url, If_Match='"other"')
+    assert (answer.status_code, answer.mimetype) == (412, "application/problem+json")
+    assert get(client, url, If_Match=get(client, url).headers["ETag"]).status_code == 200
+
+
 def test_an_altered_address_is_not_found(client: FlaskClient, url: str) -> None:
     # The last character carries padding bits, which base64 ignores: alter one that counts.
     altered = url[:-2] + ("A" if url[-2] != "A" else "B") + url[-1]
@@ -125,9 +131,9 @@ def test_a_suspended_organization_serves_no_bytes(
 def test_the_document_says_what_reading_with_ranges_and_conditions_answers(app: Flask) -> None:
     document = app.extensions["flask-smorest"]["apis"]["TENANT_"]["ext_obj"].spec.to_dict()
     path = document["paths"]["/api/v1/files/{token}"]["get"]
-    assert {"200", "206", "304", "416"} <= {str(status) for status in path["responses"]}
+    assert {"200", "206", "304", "412", "416"} <= {str(status) for status in path["responses"]}
     headers = {item["name"] for item in path["parameters"] if item["in"] == "header"}
-    assert headers == {"Range", "If-Range", "If-None-Match"}
+    assert headers == {"Range", "If-Match", "If-Range", "If-None-Match"}
 
 
 def test_a_player_of_another_origin_may_read_ranges(client: FlaskClient, url: str) -> None:
