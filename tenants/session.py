@@ -171,7 +171,7 @@ class Database:
         served_revisions: tenant revisions that this code can serve (the newest and the one before).
         pool_size: connections kept per process.
         pool_timeout: seconds to wait for a free connection before giving up.
-        prepared_statements: off behind a PgBouncer older than 1.21.
+        prepared_statements: off behind PgBouncer in transaction mode.
         organizations_per_connection: a backend keeps about 0.5 MB of catalog cache per schema it
             has touched and only closing it frees that; a connection over this budget is retired.
     """

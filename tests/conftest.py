@@ -7,53 +7,112 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from lms.app import create_app
 from lms.config import Settings
 from lms.core.ids import new_id
-from lms.embedded import EmbeddedPostgres, EmbeddedRedis
-from tenants import ddl, migrator, provisioning
+from lms.embedded import EmbeddedRedis
+from tenants import ddl, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, create_admin_engine
+from tests.servers import choice
 
 SECRET = "0123456789abcdef0123456789abcdef-test"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=choice.CHOICES,
+        default="embedded",
+        help="; ".join(f"{name}: {about}" for name, about in choice.CHOICES.items()),
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    refuse_what_is_missing(str(config.getoption("--database")))
+
+
+def refuse_what_is_missing(chosen: str) -> None:
+    """Say what to install for the chosen database.
+
+    Raises:
+        pytest.UsageError: it is not installed.
+    """
+    package = choice.missing(chosen)
+    if package is not None:
+        raise pytest.UsageError(
+            f"--database {chosen} needs a program that is not installed."
+            f" On Debian and Ubuntu, as root: apt-get install {package}"
+        )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    chosen = str(config.getoption("--database"))
+    return f"database: {choice.CHOICES[chosen]}"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what a run of everything leaves out."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS or config.option.keyword:
+        return
+    others = [name for name in choice.PACKAGES if name != config.getoption("--database")]
+    packages = [package for package in map(choice.missing, others) if package is not None]
+    terminalreporter.section("left out")
+    terminalreporter.line("The tenancy tests behind PgBouncer and on Debian's PostgreSQL:")
+    if packages:
+        install = f"apt-get install {' '.join(packages)}"
+        terminalreporter.line(f"not installed (on Debian and Ubuntu, as root: {install}),")
+        terminalreporter.line("then `make test-servers` runs them.")
+    else:
+        terminalreporter.line("installed, `make test-servers` runs them.")
+
+
 @dataclass(frozen=True)
 class Servers:
-    """Addresses of the suite's own PostgreSQL and Redis."""
+    """Addresses of the suite's own PostgreSQL and Redis.
+
+    Attributes:
+        admin_url: the owner's, always PostgreSQL itself.
+        app_url: the login role's; at the pooler where there is one.
+        redis_url: Redis.
+        prepared_statements: whether the app may use them at `app_url`.
+        database: which of `choice.CHOICES` it is.
+    """
 
     admin_url: str
     app_url: str
     redis_url: str
-    postgres: EmbeddedPostgres
-    redis: EmbeddedRedis
+    prepared_statements: bool
+    database: str
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Servers]:
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
     folder = Path(tempfile.mkdtemp(prefix="lms-tests-"))
-    postgres = EmbeddedPostgres(folder / "pg", fast=True)
     redis = EmbeddedRedis(folder / "redis")
+    chosen = str(request.config.getoption("--database"))
     try:
-        postgres.start()
         redis.start()
-        app_url = (
-            make_url(postgres.admin_url)
-            .set(username="app", password="app-password")
-            .render_as_string(hide_password=False)
-        )
-        migrator.upgrade_platform(postgres.admin_url, app_url)
-        yield Servers(postgres.admin_url, app_url, redis.url, postgres, redis)
+        with choice.running(chosen, folder) as database:
+            yield Servers(
+                database.admin_url,
+                database.app_url,
+                redis.url,
+                database.prepared_statements,
+                chosen,
+            )
     finally:
         redis.stop()
-        postgres.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -62,6 +121,7 @@ def settings(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Sett
     return Settings(
         database_url=servers.app_url,
         database_admin_url=servers.admin_url,
+        database_prepared_statements=servers.prepared_statements,
         redis_url=servers.redis_url,
         secret_key=SECRET,
         storage_path=tmp_path_factory.mktemp("storage"),
@@ -86,9 +146,31 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def database(servers: Servers) -> Iterator[Database]:
-    database = Database(servers.app_url, served_revisions=ddl.served_revisions())
+    database = Database(
+        servers.app_url,
+        served_revisions=ddl.served_revisions(),
+        prepared_statements=servers.prepared_statements,
+    )
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def make_database(servers: Servers) -> Iterator[Callable[..., Database]]:
+    """Make a pool of one's own, to be closed with the test; options are Database's."""
+    made: list[Database] = []
+
+    def make(**options: Any) -> Database:
+        usual = {
+            "served_revisions": ddl.served_revisions(),
+            "prepared_statements": servers.prepared_statements,
+        }
+        made.append(Database(servers.app_url, **usual | options))
+        return made[-1]
+
+    yield make
+    for database in made:
+        database.dispose()
 
 
 @pytest.fixture(scope="session")

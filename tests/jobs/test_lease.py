@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -18,12 +19,13 @@ from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from tenants.session import Database, OrganizationScope
+from tests.factories.jobs import until
 
 ADD = text("""
     INSERT INTO platform.work (id, organization_id, queue, kind, subject_id)
     VALUES (:id, :organization_id, 'default', 'test', :id)
 """)
-LEFT = text("SELECT lease_until > clock_timestamp() FROM platform.work WHERE id = :id")
+UNTIL = text("SELECT lease_until FROM platform.work WHERE id = :id")
 TAKE_OVER = text("UPDATE platform.work SET fence = fence + 1 WHERE id = :id")
 
 
@@ -52,9 +54,9 @@ def claim_for(context: JobContext) -> Callable[[float], Claim]:
     return make
 
 
-def is_held(context: JobContext, claim: Claim) -> bool:
+def lease_until(context: JobContext, claim: Claim) -> datetime:
     with context.database.transaction(context.scope) as session:
-        return bool(session.execute(LEFT, {"id": claim.work_id}).scalar())
+        return session.execute(UNTIL, {"id": claim.work_id}).scalar_one()
 
 
 def take_over(context: JobContext, claim: Claim) -> None:
@@ -65,10 +67,10 @@ def take_over(context: JobContext, claim: Claim) -> None:
 def test_a_lease_is_kept_while_the_network_is_waited_for(
     context: JobContext, claim_for: Callable[[float], Claim]
 ) -> None:
-    claim = claim_for(0.6)
+    claim = claim_for(2)
+    at_first = lease_until(context, claim)
     with Lease(context, claim).kept():
-        threading.Event().wait(1.5)
-        assert is_held(context, claim)
+        until(lambda: lease_until(context, claim) > at_first, 15)
 
 
 def test_a_lease_that_was_lost_meanwhile_ends_the_wait_with_an_error(
@@ -77,7 +79,7 @@ def test_a_lease_that_was_lost_meanwhile_ends_the_wait_with_an_error(
     claim = claim_for(0.4)
     with pytest.raises(LostLeaseError), Lease(context, claim).kept():
         take_over(context, claim)
-        threading.Event().wait(0.5)
+        until(lambda: "lease" not in {thread.name for thread in threading.enumerate()}, 15)
 
 
 def test_a_tick_renews_only_after_a_quarter_of_the_lease(

@@ -94,6 +94,15 @@ def test_an_organizations_role_cannot_run_a_block_of_code(database: Database, ac
         session.connection().exec_driver_sql("DO $$ BEGIN NULL; END $$")
 
 
+@pytest.mark.parametrize("setting", roles.TIMEOUTS)
+def test_the_login_roles_time_outs_hold_inside_an_organization(
+    database: Database, acme: UUID, setting: str
+) -> None:
+    with database.transaction(OrganizationScope(acme)) as session:
+        shown = session.execute(text("SELECT current_setting(:name)"), {"name": setting})
+        assert shown.scalar() == roles.TIMEOUTS[setting]
+
+
 def test_the_owner_gives_up_on_a_server_that_does_not_answer() -> None:
     with ThreadPoolExecutor(1) as thread, socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
