@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
+from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from lms.checkout import views as checkout_views
@@ -92,6 +93,8 @@ def create_app(settings: Settings) -> Flask:
     for blueprint in BLUEPRINTS:
         documents[blueprint.side].register_blueprint(blueprint)
     document.serve(app, app.edge, documents)
+    # Otherwise done by the first statement, so that a process's first request waits for it.
+    configure_mappers()
     health.register(
         app,
         {

@@ -7,21 +7,26 @@ while the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from uuid import UUID
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tenants import ddl, names, roles
 from tenants.errors import NotMigratedError
 from tenants.session import Database, create_admin_engine
+
+ORGANIZATIONS_PER_CONNECTION = 100
+"""A backend keeps catalog caches of every schema it has touched, and only closing it frees them."""
 
 
 @dataclass(slots=True)
@@ -92,8 +97,9 @@ def upgrade_organizations(
     admin = create_admin_engine(admin_url)
     pending = _behind(admin, None if only is None else set(only))
     report = Report()
-    with ThreadPoolExecutor(max_workers=connections) as pool:
-        outcomes = pool.map(lambda one: (one, _try_upgrade(admin, one)), pending)
+    lanes = min(connections, len(pending))
+    with _lanes(admin, lanes) as idle, ThreadPoolExecutor(max(lanes, 1)) as pool:
+        outcomes = pool.map(lambda one: (one, _try_upgrade(idle, one)), pending)
         for done, (organization_id, failure) in enumerate(outcomes, start=1):
             if failure is None:
                 report.migrated.append(organization_id)
@@ -124,32 +130,58 @@ def _behind(admin: Engine, only: set[UUID] | None) -> list[UUID]:
         return [row for row in rows if only is None or row in only]
 
 
-def _try_upgrade(admin: Engine, organization_id: UUID) -> str | None:
+@contextmanager
+def _lanes(admin: Engine, count: int) -> Iterator[SimpleQueue[Connection]]:
+    """Open the connections that organizations take turns on.
+
+    Opening one takes several times as long as a small migration.
+    """
+    with ExitStack() as stack:
+        idle: SimpleQueue[Connection] = SimpleQueue()
+        for _ in range(count):
+            idle.put(stack.enter_context(admin.connect()))
+        yield idle
+
+
+def _try_upgrade(idle: SimpleQueue[Connection], organization_id: UUID) -> str | None:
+    connection = idle.get()
     try:
-        _upgrade(admin, organization_id)
+        _retire_well_travelled(connection)
+        with connection.begin():
+            _upgrade(connection, organization_id)
     except (SQLAlchemyError, psycopg.Error, LookupError) as error:
         return str(error)
+    finally:
+        idle.put(connection)
     return None
 
 
-def _upgrade(admin: Engine, organization_id: UUID) -> None:
+def _retire_well_travelled(connection: Connection) -> None:
+    """Count one more organization; over the budget, the next statement opens a new connection."""
+    count = connection.info.get("organizations", 0) + 1
+    if count > ORGANIZATIONS_PER_CONNECTION:
+        connection.invalidate()
+        count = 1
+    connection.info["organizations"] = count
+
+
+def _upgrade(connection: Connection, organization_id: UUID) -> None:
     schema, role = names.schema_name(organization_id), names.role_name(organization_id)
-    with admin.begin() as connection:
-        roles.limit_lock_waits(connection)
-        current = connection.execute(
-            text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE"),
-            {"id": organization_id},
-        ).scalar_one()
-        scripts = [ddl.render_revision(revision) for revision in revisions_after(current)]
-        roles.execute_script(
-            connection,
-            f"SET LOCAL search_path TO {names.search_path(schema)};"
-            + ddl.for_organization("\n".join(scripts), role),
-        )
-        connection.execute(
-            text(
-                "UPDATE platform.organizations SET revision = :head, version = version + 1"
-                " WHERE id = :id AND revision <> :head"
-            ),
-            {"id": organization_id, "head": ddl.head_revision()},
-        )
+    roles.limit_lock_waits(connection)
+    current = connection.execute(
+        text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE"),
+        {"id": organization_id},
+    ).scalar_one()
+    scripts = [ddl.render_revision(revision) for revision in revisions_after(current)]
+    roles.execute_script(
+        connection,
+        f"SET LOCAL search_path TO {names.search_path(schema)};"
+        + ddl.for_organization("\n".join(scripts), role),
+    )
+    connection.execute(
+        text(
+            "UPDATE platform.organizations SET revision = :head, version = version + 1"
+            " WHERE id = :id AND revision <> :head"
+        ),
+        {"id": organization_id, "head": ddl.head_revision()},
+    )

@@ -1,4 +1,4 @@
-"""`lms migrate` and `lms schema`."""
+"""`lms migrate`: bring the platform and every organization to the newest revision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import text
 
 from lms.cli.group import address, main
-from lms.models import TENANT_TABLES
 from lms.platform.errors import UnknownOrganizationError
 from tenants import ddl, migrator
 from tenants.migrator import Report
@@ -49,22 +48,6 @@ def migrate(slugs: tuple[str, ...]) -> None:
             "Some organizations were left at their old revision; repair the cause and run"
             " `lms migrate` again."
         )
-
-
-@main.group()
-def schema() -> None:
-    """The tables that every organization has."""
-
-
-@schema.command()
-def render() -> None:
-    """Write migrations/tenant/end_state.sql anew from the models.
-
-    New organizations are made from this file. Run it after every change of a tenant model, together
-    with a migration for the organizations that exist; `lms check` compares the two.
-    """
-    ddl.END_STATE.write_text(ddl.render_end_state(TENANT_TABLES), encoding="utf-8")
-    click.echo(f"Wrote {len(TENANT_TABLES.tables)} tables to {ddl.END_STATE}.")
 
 
 def _upgrade(admin_url: str, only: Sequence[UUID] | None) -> Report:

@@ -50,7 +50,7 @@ def has_added_table(admin: Engine, organization: UUID) -> bool:
 
 
 def test_an_organization_at_the_newest_revision_is_left_alone(
-    servers, admin_engine: Engine, make_organization: Callable[..., UUID]
+    servers: Servers, admin_engine: Engine, make_organization: Callable[..., UUID]
 ) -> None:
     organization = make_organization()
     assert migrator.upgrade_organizations(servers.admin_url, only=[organization]).migrated == []
@@ -58,7 +58,7 @@ def test_an_organization_at_the_newest_revision_is_left_alone(
 
 
 def test_the_schema_and_its_revision_change_together(
-    servers,
+    servers: Servers,
     admin_engine: Engine,
     make_organization: Callable[..., UUID],
     request: pytest.FixtureRequest,
@@ -72,7 +72,7 @@ def test_the_schema_and_its_revision_change_together(
 
 
 def test_a_failed_organization_is_reported_and_the_others_go_on(
-    servers,
+    servers: Servers,
     admin_engine: Engine,
     make_organization: Callable[..., UUID],
     request: pytest.FixtureRequest,
@@ -90,7 +90,7 @@ def test_a_failed_organization_is_reported_and_the_others_go_on(
 
 
 def test_a_run_with_nothing_to_do_is_one_query(
-    servers, make_organization: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
+    servers: Servers, make_organization: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     organization = make_organization()
     statements: list[str] = []
@@ -110,8 +110,81 @@ def test_a_run_with_nothing_to_do_is_one_query(
     assert len(statements) == 1
 
 
+@pytest.fixture
+def backends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Process ids of the server's processes that migrating connects to, in that order."""
+    found: list[int] = []
+    create = migrator.create_admin_engine
+
+    def watched(url: str) -> Engine:
+        engine = create(url)
+        event.listen(
+            engine, "connect", lambda driver, _record: found.append(driver.info.backend_pid)
+        )
+        return engine
+
+    monkeypatch.setattr(migrator, "create_admin_engine", watched)
+    return found
+
+
+def test_organizations_take_turns_on_a_few_connections(
+    servers: Servers,
+    make_organization: Callable[..., UUID],
+    backends: list[int],
+    request: pytest.FixtureRequest,
+) -> None:
+    organizations = [make_organization() for _ in range(5)]
+    request.getfixturevalue("next_revision")
+    report = migrator.upgrade_organizations(servers.admin_url, only=organizations, connections=2)
+    assert report.migrated == organizations
+    # One more has asked who is behind.
+    assert len(backends) == 3
+
+
+def test_a_connection_that_has_seen_many_organizations_is_replaced(
+    servers: Servers,
+    make_organization: Callable[..., UUID],
+    backends: list[int],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organizations = [make_organization() for _ in range(5)]
+    request.getfixturevalue("next_revision")
+    monkeypatch.setattr(migrator, "ORGANIZATIONS_PER_CONNECTION", 2)
+    report = migrator.upgrade_organizations(servers.admin_url, only=organizations, connections=1)
+    assert report.migrated == organizations
+    assert len(backends) == 1 + 3
+
+
+def test_a_lost_connection_costs_one_organization(
+    servers: Servers,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    backends: list[int],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, unlucky, last = (make_organization() for _ in range(3))
+    request.getfixturevalue("next_revision")
+    render = ddl.for_organization
+
+    def lose(script: str, role: str) -> str:
+        if role == names.role_name(unlucky):
+            with admin_engine.begin() as connection:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend({backends[-1]}, 10000)")
+        return render(script, role)
+
+    monkeypatch.setattr(ddl, "for_organization", lose)
+    report = migrator.upgrade_organizations(
+        servers.admin_url, only=[first, unlucky, last], connections=1
+    )
+    assert report.migrated == [first, last]
+    assert list(report.failed) == [unlucky]
+    assert not has_added_table(admin_engine, unlucky)
+
+
 def test_progress_is_reported_after_each_organization(
-    servers, make_organization: Callable[..., UUID], request: pytest.FixtureRequest
+    servers: Servers, make_organization: Callable[..., UUID], request: pytest.FixtureRequest
 ) -> None:
     organizations = [make_organization(), make_organization()]
     request.getfixturevalue("next_revision")

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, make_url, text
 
 from lms.cli import openapi
 from lms.cli.check import compare_documents, compare_end_state
+from lms.cli.group import COMMANDS
 from lms.core.ids import new_id
 from tenants import ddl, names
 from tenants.session import PLATFORM, Database
@@ -239,6 +240,21 @@ def test_the_command_is_installed() -> None:
     lms = Path(sys.executable).parent / "lms"
     shown = subprocess.run([lms, "--help"], capture_output=True, text=True, check=True)
     assert "organizations" in shown.stdout
+
+
+def test_migrating_does_not_wait_for_the_application_to_load() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from lms.cli import main;"
+        "CliRunner().invoke(main, ['migrate', '--help']);"
+        "print({'lms.cli.migrations', 'lms.app', 'lms.models', 'lms.up'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "{'lms.cli.migrations'}\n"
+
+
+def test_every_command_is_where_the_command_line_looks_for_it(run: Run) -> None:
+    for command in COMMANDS:
+        assert run(command, "--help").exit_code == 0
 
 
 def test_the_end_state_is_rendered_from_the_models(
