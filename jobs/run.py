@@ -54,7 +54,7 @@ def run_work(context: JobContext, work_id: UUID) -> None:
 def _do(context: JobContext, claim: Claim) -> None:
     try:
         _attempt(context, claim)
-    except (HandBackError, OrganizationMigratingError) as error:
+    except (HandBackError, *AWAY) as error:
         log.info("work_handed_back", reason=str(error))
         _give_back(context, claim)
 
@@ -66,7 +66,7 @@ def _attempt(context: JobContext, claim: Claim) -> None:
         return
     try:
         handler.run(context, claim)
-    except (LostLeaseError, HandBackError, OrganizationMigratingError):
+    except (LostLeaseError, HandBackError, *AWAY):
         raise
     except Exception as error:
         # Whatever a job trips over is written to its row.

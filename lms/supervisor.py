@@ -46,7 +46,8 @@ class Supervisor:
     Args:
         log_dir: gets one `<name>.log` for each child, begun anew by `start`; made if missing.
         say: takes the one-line reports for people; by default they go to standard error.
-        first_pause_s: seconds before the first restart; doubles with each death, up to 30.
+        first_pause_s: seconds before the first restart; doubles with each death.
+        longest_pause_s: what that pause grows to at most.
         grace_s: seconds that a child has to end by itself after SIGTERM.
     """
 
@@ -56,11 +57,13 @@ class Supervisor:
         *,
         say: Callable[[str], None] = _say,
         first_pause_s: float = 1.0,
+        longest_pause_s: float = _LONGEST_PAUSE_SECONDS,
         grace_s: float = _GRACE_SECONDS,
     ) -> None:
         self._log_dir = log_dir
         self._say = say
         self._first_pause_s = first_pause_s
+        self._longest_pause_s = longest_pause_s
         self._grace_s = grace_s
         self._children: dict[str, _Child] = {}
 
@@ -96,6 +99,7 @@ class Supervisor:
             log=log,
             say=self._say,
             first_pause_s=self._first_pause_s,
+            longest_pause_s=self._longest_pause_s,
         )
         self._children[name] = child
         try:
@@ -149,6 +153,7 @@ class _Child:
         log: Path,
         say: Callable[[str], None],
         first_pause_s: float,
+        longest_pause_s: float,
     ) -> None:
         self.log = log
         self.last_status: int | None = None
@@ -157,6 +162,7 @@ class _Child:
         self._env = env
         self._say = say
         self._first_pause_s = first_pause_s
+        self._longest_pause_s = longest_pause_s
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         # Held while a process is started, so that a stop never misses a newborn one.
@@ -214,7 +220,7 @@ class _Child:
             self._say(f"{self._name} {reason}; starting it again in {pause:g} s (log: {self.log})")
             if self._stopping.wait(pause):
                 return
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            pause = min(pause * 2, self._longest_pause_s)
             self._process = None
             with contextlib.suppress(OSError):
                 self._spawn()

@@ -23,14 +23,14 @@ LEASE_SECONDS = 3.0
 REPOSITORY = Path(__file__).parents[2]
 
 
-def until(condition: Callable[[], T | None], seconds: float) -> T:
-    """Poll until the condition holds; fail when it does not in time."""
+def until(condition: Callable[[], T | None], seconds: float, *, every: float = 0.05) -> T:
+    """Poll every so many seconds until the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(every)
     raise AssertionError(f"not so within {seconds} s")
 
 

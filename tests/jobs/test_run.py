@@ -187,11 +187,12 @@ def test_what_ends_during_a_migration_is_tried_until_it_is_over(context: JobCont
     assert context.patiently(step) == "done"
 
 
-def test_work_that_meets_a_migration_is_handed_back_and_counts_no_failure(
-    context: JobContext, handled: Callable[..., list[str]]
+@pytest.mark.parametrize("error", [OrganizationMigratingError, DatabaseUnavailableError])
+def test_work_that_meets_what_passes_by_itself_is_handed_back_and_counts_no_failure(
+    context: JobContext, handled: Callable[..., list[str]], error: type[Exception]
 ) -> None:
     def meet(context: JobContext, _claim: Claim) -> None:
-        raise OrganizationMigratingError(str(context.scope.id))
+        raise error(str(context.scope.id))
 
     handled(meet)
     work_id = add_work(context)

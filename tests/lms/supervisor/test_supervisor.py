@@ -117,6 +117,18 @@ def test_the_pause_before_a_restart_grows(supervisor: Supervisor, said: list[str
     assert "ended with status 3" in said[0]
 
 
+def test_the_pause_before_a_restart_grows_no_longer_than_its_limit(
+    tmp_path: Path, said: list[str]
+) -> None:
+    with Supervisor(
+        tmp_path, say=said.append, first_pause_s=0.05, longest_pause_s=0.1
+    ) as supervisor:
+        supervisor.start("worker", [sys.executable, "-c", "raise SystemExit(3)"], os.environ)
+        wait_until(lambda: len(said) >= 3)
+    pauses = [text.partition(" again in ")[2].partition(" s ")[0] for text in said[:3]]
+    assert pauses == ["0.05", "0.1", "0.1"]
+
+
 def test_all_output_of_a_child_is_in_its_log(supervisor: Supervisor, tmp_path: Path) -> None:
     script = "import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(1)"
     supervisor.start("api", [sys.executable, "-c", script], os.environ)
