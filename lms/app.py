@@ -30,10 +30,10 @@ from lms.media import views as file_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
 from lms.platform import views as platform_views
-from lms.platform.accounts import load_platform_actor
+from lms.platform.accounts import FIND_ADMIN
 from lms.users import auth_views
 from lms.users import views as user_views
-from lms.users.actors import load_actor
+from lms.users.actors import FIND_USER
 from tenants import migrator
 from tenants.resolver import HostResolver
 
@@ -84,7 +84,7 @@ def create_app(settings: Settings) -> Flask:
         database,
         HostResolver(database, settings.base_domain, ttl=settings.host_cache_seconds),
         create_services(settings, storage, doorbell),
-        Authenticator(load_actor, load_platform_actor),
+        Authenticator(FIND_USER, FIND_ADMIN),
     )
     app.extensions["edge"] = app.edge
     problems.register(app)

@@ -263,6 +263,7 @@ def _start_processes(
         [
             *(*python, "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port)),
             *("--workers", "2", "--blocking-threads", "4", "--no-ws"),
+            "--respawn-failed-workers",
             *("--working-dir", str(ROOT), "wsgi:app"),
         ],
         environment,

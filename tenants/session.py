@@ -8,10 +8,10 @@ organization's schema by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from tenants import names
+from tenants import binding, names
 from tenants.errors import (
     DatabaseUnavailableError,
     OrganizationMigratingError,
@@ -35,6 +35,16 @@ STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
 
 CONNECT_TIMEOUT_S = 3
+
+NETWORK = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+"""Of libpq: a host that vanished is noticed after 10 s unacknowledged, 20 s idle. The second line
+is in milliseconds, the others in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +85,30 @@ class BoundOrganization:
     settings: dict[str, Any]
 
 
-BIND_ORGANIZATION = text("""
+@dataclass(frozen=True, slots=True)
+class FirstQuery:
+    """A query that goes to PostgreSQL together with the binding, in one round trip.
+
+    It runs bound: it sees what the scope may see, and nothing else.
+
+    Attributes:
+        sql: with psycopg's placeholders, `%(name)s`.
+        values: by name.
+    """
+
+    sql: LiteralString
+    values: Mapping[str, Any]
+
+
+BIND_ORGANIZATION = """
     SELECT o.state, o.revision, o.slug, o.name, o.currency, o.time_zone, o.locale, o.settings,
-           set_config('search_path', :path, true), set_config('role', :role, true)
+           set_config('search_path', %(path)s, true), set_config('role', %(role)s, true)
       FROM platform.organizations o
-     WHERE o.id = :id
-""")
-BIND_PLATFORM = text(
-    "SELECT set_config('search_path', :path, true), set_config('role', :role, true)"
-)
+     WHERE o.id = %(id)s
+"""
+BIND_PLATFORM = """
+    SELECT set_config('search_path', %(path)s, true), set_config('role', %(role)s, true)
+"""
 FIND_HOST = text("""
     SELECT o.id FROM platform.organizations o
      WHERE o.slug = :slug
@@ -110,6 +135,11 @@ def organization_of(session: Session) -> BoundOrganization:
     return bound
 
 
+def first_row(session: Session) -> tuple[Any, ...] | None:
+    """Return the first row that the transaction's `FirstQuery` found, or None."""
+    return session.info.get("first_row")
+
+
 def on_commit(session: Session, callback: Callable[..., None], *ids: UUID | str) -> None:
     """Run `callback(*ids)` once this session's transaction has committed, and only then.
 
@@ -132,35 +162,34 @@ def _bind(session: Session, transaction: SessionTransaction, connection: Connect
     if transaction.nested:
         return  # a savepoint, inside what is bound already
     scope = session.info.get("scope")
-    served = session.info.get("served_revisions", frozenset())
+    first = session.info.get("first_query")
     if isinstance(scope, OrganizationScope):
-        session.info["organization"] = _enter_organization(connection, scope, served)
-    elif isinstance(scope, PlatformScope):
-        path = names.search_path(names.PLATFORM_SCHEMA)
-        connection.execute(BIND_PLATFORM, {"path": path, "role": names.PLATFORM_ROLE})
-    else:
-        raise UnboundSessionError("open sessions with Database.transaction(scope)")
-
-
-def _enter_organization(
-    connection: Connection, scope: OrganizationScope, served: frozenset[str]
-) -> BoundOrganization:
-    row = connection.execute(
-        BIND_ORGANIZATION,
-        {
+        values = {
             "id": scope.id,
             "path": names.search_path(names.schema_name(scope.id)),
             "role": names.role_name(scope.id),
-        },
-    ).first()
-    if row is None or row.state not in scope.states:
+        }
+        sent = binding.send(connection, BIND_ORGANIZATION, values, first)
+        served = session.info.get("served_revisions", frozenset())
+        session.info["organization"] = _entered(scope, sent.bound, served)
+        connection.info.setdefault("organizations", set()).add(scope.id)
+    elif isinstance(scope, PlatformScope):
+        path = names.search_path(names.PLATFORM_SCHEMA)
+        values = {"path": path, "role": names.PLATFORM_ROLE}
+        sent = binding.send(connection, BIND_PLATFORM, values, first)
+    else:
+        raise UnboundSessionError("open sessions with Database.transaction(scope)")
+    session.info["first_row"] = sent.first()
+
+
+def _entered(
+    scope: OrganizationScope, row: tuple[Any, ...] | None, served: frozenset[str]
+) -> BoundOrganization:
+    if row is None or row[0] not in scope.states:
         raise OrganizationNotFoundError(str(scope.id))
-    if row.revision not in served:
+    if row[1] not in served:
         raise OrganizationMigratingError(str(scope.id))
-    connection.info.setdefault("organizations", set()).add(scope.id)
-    return BoundOrganization(
-        scope.id, row.slug, row.name, row.currency, row.time_zone, row.locale, row.settings
-    )
+    return BoundOrganization(scope.id, *row[2:8])
 
 
 class Database:
@@ -194,9 +223,11 @@ class Database:
             max_overflow=0,
             pool_timeout=pool_timeout,
             pool_use_lifo=True,
+            # Transactions are begun by `tenants.binding`; what is outside of one is one statement.
+            isolation_level="AUTOCOMMIT",
             json_deserializer=orjson.loads,
             connect_args={
-                "connect_timeout": CONNECT_TIMEOUT_S,
+                **NETWORK,
                 "prepare_threshold": 5 if prepared_statements else None,
             },
         )
@@ -212,11 +243,15 @@ class Database:
             record.invalidate()
 
     @contextmanager
-    def transaction(self, scope: Scope) -> Iterator[Session]:
+    def transaction(self, scope: Scope, first: FirstQuery | None = None) -> Iterator[Session]:
         """Open one transaction in `scope`; commit at the end, roll back when anything is raised.
 
         Reads commit too: psycopg drops its prepared statements on ROLLBACK, which costs more than
         the read.
+
+        Args:
+            scope: whose data it may reach.
+            first: sent along with the binding; see `first_row`.
 
         Yields:
             A session bound to the scope.
@@ -229,6 +264,7 @@ class Database:
         """
         session = ScopedSession(self._engine, expire_on_commit=False)
         session.info["scope"] = scope
+        session.info["first_query"] = first
         session.info["served_revisions"] = self._served_revisions
         with _errors_told_apart():
             try:
@@ -288,6 +324,12 @@ def _errors_told_apart() -> Iterator[None]:
         if _is_stale_plan(error.orig):
             raise StalePlanError("a prepared statement outlived a migration") from error
         raise
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
+    except psycopg.errors.FeatureNotSupported as error:
+        if _is_stale_plan(error):
+            raise StalePlanError("a prepared statement outlived a migration") from error
+        raise
 
 
 def _is_stale_plan(error: BaseException | None) -> bool:
@@ -309,5 +351,5 @@ def create_admin_engine(url: str) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "prepare_threshold": None},
+        connect_args={**NETWORK, "prepare_threshold": None},
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 AccountType = Literal["student", "instructor", "admin"]
@@ -40,3 +41,17 @@ class PlatformActor:
 
     admin_id: UUID
     session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ActorQuery:
+    """How one side finds who acts.
+
+    Attributes:
+        sql: takes `subject_id` and `session_id` in psycopg's placeholders; finds no row when the
+            sign-in has ended or the account is deactivated.
+        make: from the row and the id of the sign-in.
+    """
+
+    sql: LiteralString
+    make: Callable[[tuple[Any, ...], UUID], Actor | PlatformActor]

@@ -6,15 +6,16 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Row, Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from lms.core.errors import DomainError
 
 T = TypeVar("T")
+Columns = TypeVarTuple("Columns")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
 
@@ -61,15 +62,33 @@ def paginate(
     Raises:
         InvalidCursorError: the cursor was not made by `paginate`.
     """
+    page = paginate_rows(session, query, key, limit=limit, cursor=cursor, newest_first=newest_first)
+    return Page([row[0] for row in page.items], page.next_cursor)
+
+
+def paginate_rows(
+    session: Session,
+    query: Select[*Columns],
+    key: InstrumentedAttribute[UUID],
+    *,
+    limit: int = DEFAULT_LIMIT,
+    cursor: str | None = None,
+    newest_first: bool = False,
+) -> Page[Row[*Columns]]:
+    """Read one page of a query whose first column is the entity; the rest is as in `paginate`.
+
+    Raises:
+        InvalidCursorError: the cursor was not made here.
+    """
     order: ColumnElement[Any] = key.desc() if newest_first else key.asc()
     query = query.order_by(order).limit(limit + 1)
     if cursor is not None:
         after = _decode(cursor)
         query = query.where(key < after if newest_first else key > after)
-    rows = session.scalars(query).all()
+    rows = session.execute(query).all()
     items = rows[:limit]
     more = len(rows) > limit
-    return Page(items, _encode(getattr(items[-1], key.key)) if more else None)
+    return Page(items, _encode(getattr(items[-1][0], key.key)) if more else None)
 
 
 def _encode(key: UUID) -> str:

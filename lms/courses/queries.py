@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.core.pagination import Page, paginate
+from lms.core.pagination import Page, paginate, paginate_rows
 from lms.courses.learners import learns_in_course
 from lms.courses.models import (
     Course,
@@ -124,17 +124,13 @@ def list_courses(
     session: Session, actor: Actor, *, limit: int, cursor: str | None
 ) -> Page[CourseView]:
     """Return one page of the courses that the actor may see, oldest first."""
-    query = select(Course).where(visible_to(actor))
-    page = paginate(session, query, Course.id, limit=limit, cursor=cursor)
-    names = dict(
-        session.execute(
-            select(User.id, User.name).where(
-                User.id.in_({course.instructor_id for course in page.items})
-            )
-        ).all()
+    query = (
+        select(Course, User.name)
+        .join(User, User.id == Course.instructor_id)
+        .where(visible_to(actor))
     )
-    views = [_view(course, names[course.instructor_id]) for course in page.items]
-    return Page(views, page.next_cursor)
+    page = paginate_rows(session, query, Course.id, limit=limit, cursor=cursor)
+    return Page([_view(course, name) for course, name in page.items], page.next_cursor)
 
 
 def course_view(session: Session, course: Course) -> CourseView:

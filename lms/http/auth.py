@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,9 +12,9 @@ from flask import Flask, Request, current_app
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from sqlalchemy.orm import Session
 
-from lms.core.actor import Actor, PlatformActor
+from lms.core.actor import Actor, ActorQuery, PlatformActor
 from lms.core.errors import UnauthenticatedError
-from tenants.session import OrganizationScope, PlatformScope
+from tenants.session import FirstQuery, OrganizationScope, PlatformScope, first_row
 
 ALGORITHM = "HS256"
 PLATFORM_AUDIENCE = "platform"
@@ -38,30 +37,36 @@ class TokenClaims:
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """How the two sides load who acts; handed in by the composition root.
+    """How the two sides find who acts; handed in by the composition root.
 
     Attributes:
-        load_user: (session, user id, session id) -> Actor, or None when the sign-in has ended.
-        load_admin: the same for super-admins.
+        users: on organizations' hosts.
+        admins: on the platform's.
     """
 
-    load_user: Callable[[Session, UUID, UUID], Actor | None]
-    load_admin: Callable[[Session, UUID, UUID], PlatformActor | None]
+    users: ActorQuery
+    admins: ActorQuery
 
-    def authenticate(
-        self, request: Request, session: Session, scope: OrganizationScope | PlatformScope
+    def ask(self, claims: TokenClaims, scope: OrganizationScope | PlatformScope) -> FirstQuery:
+        """Return the query that finds who acts, to be sent along with the binding."""
+        values = {"subject_id": claims.subject_id, "session_id": claims.session_id}
+        return FirstQuery(self._query(scope).sql, values)
+
+    def actor(
+        self, claims: TokenClaims, scope: OrganizationScope | PlatformScope, session: Session
     ) -> Actor | PlatformActor:
-        """Return who acts, with one query.
+        """Return who acts, from what the transaction found.
 
         Raises:
-            InvalidTokenError: no token that holds on this host.
+            InvalidTokenError: the sign-in has ended.
         """
-        claims = read_token(bearer_of(request), scope, kind="access")
-        load = self.load_user if isinstance(scope, OrganizationScope) else self.load_admin
-        actor = load(session, claims.subject_id, claims.session_id)
-        if actor is None:
+        row = first_row(session)
+        if row is None:
             raise InvalidTokenError("This sign-in has ended; sign in again.")
-        return actor
+        return self._query(scope).make(row, claims.session_id)
+
+    def _query(self, scope: OrganizationScope | PlatformScope) -> ActorQuery:
+        return self.users if isinstance(scope, OrganizationScope) else self.admins
 
 
 def configure(app: Flask, *, secret_key: str, access_seconds: int, refresh_seconds: int) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlencode
 
@@ -25,7 +26,8 @@ from flask_smorest import Blueprint
 
 from lms.core.pagination import Page
 from lms.http.bodies import GuardedParser
-from lms.http.schemas import PageQuery, Schema, page_of
+from lms.http.call import Call
+from lms.http.schemas import NoQuery, PageQuery, Schema, page_of
 from tenants.session import ACTIVE
 
 Side = Literal["tenant", "platform"]
@@ -51,6 +53,7 @@ class Operation:
             `none`.
         roles: account types that may call it; empty is public.
         idempotent: it moves money, so it needs an Idempotency-Key.
+        reads_body: the whole body is read before anything else; else the view streams it.
         states: organization states in which it is served.
     """
 
@@ -59,6 +62,7 @@ class Operation:
     transaction: Transaction
     roles: frozenset[str]
     idempotent: bool
+    reads_body: bool
     states: frozenset[str]
 
 
@@ -122,6 +126,7 @@ class ApiBlueprint(Blueprint):
             body: schema of the JSON body; the view gets it loaded, as `body`.
             raw_body: media type of a body that the view reads itself, for the document.
             query: schema of the query parameters, as `query`. Paged lists extend `PageQuery`.
+                Without one, every query parameter is refused.
             returns: schema of the answer, or of one item when `paged`.
             paged: the view returns a `Page`; `Link: rel="next"` is added.
             status: status of success.
@@ -151,14 +156,18 @@ class ApiBlueprint(Blueprint):
             transaction=transaction,
             roles=self.default_roles if roles is None else roles,
             idempotent=idempotent,
+            reads_body=body is not None or idempotent,
             states=states,
         )
-        if paged and query is None:
-            query = PageQuery
+        asked = query or (PageQuery if paged else NoQuery)
 
         def register(view: View) -> View:
             handler = _presenting(
-                view, etag=etag, not_modified=not_modified, paged=paged, empty=status == 204
+                view if asked is not NoQuery else _without_query(view),
+                etag=etag,
+                not_modified=not_modified,
+                paged=paged,
+                empty=status == 204,
             )
             schema = page_of(returns) if paged and returns is not None else returns
             if content_type is not None:
@@ -170,14 +179,12 @@ class ApiBlueprint(Blueprint):
                 handler = self.alt_response(
                     202, schema=schema, success=True, description="Accepted; read it again later."
                 )(handler)
-            if query is not None:
-                handler = self.arguments(query, location="query", arg_name="query")(handler)
+            handler = self.arguments(asked, location="query", arg_name="query")(handler)
             if body is not None:
                 handler = self.arguments(body, location="json", arg_name="body")(handler)
             info = deepcopy(getattr(handler, "_apidoc", {}))
             info["operation"] = {
                 "declared": declared,
-                "has_input": body is not None or query is not None,
                 "has_body": body is not None,
                 "raw_body": raw_body,
                 "etag": etag,
@@ -263,6 +270,17 @@ def _presenting(view: View, *, etag: bool, not_modified: bool, paged: bool, empt
     return handler
 
 
+def _without_query(view: View) -> View:
+    """Call the view without the query parameters, of which there are none."""
+
+    @wraps(view)
+    def called(call: Call, *, query: Mapping[str, Any], **kwargs: Any) -> Any:
+        del query
+        return view(call, **kwargs)
+
+    return called
+
+
 def _next_link(cursor: str) -> str:
     parameters = {**request.args.to_dict(), "cursor": cursor}
     return f'<{request.path}?{urlencode(parameters)}>; rel="next"'
@@ -270,11 +288,10 @@ def _next_link(cursor: str) -> str:
 
 def _problem_statuses(info: dict[str, Any], method: str) -> set[int]:
     declared: Operation = info["declared"]
-    statuses = {404, 500, 503, *info["refusals"]}
+    # 400 and 422 also for query parameters, which every operation reads and most refuse.
+    statuses = {400, 404, 422, 500, 503, *info["refusals"]}
     if declared.roles:
         statuses |= {401, 403}
-    if info["has_input"]:
-        statuses |= {400, 422}
     if info["has_body"]:
         statuses |= {413, 415}
     if info["if_match"]:
@@ -282,7 +299,7 @@ def _problem_statuses(info: dict[str, Any], method: str) -> set[int]:
     if info["if_match"] == "required":
         statuses.add(428)
     if declared.idempotent:
-        statuses |= {400, 409, 422}
+        statuses.add(409)
     del method
     return statuses
 

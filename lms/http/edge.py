@@ -5,8 +5,8 @@ The transaction surrounds the dispatch, so an error at COMMIT is still answered 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,12 +15,13 @@ from flask import Flask, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound
 
+from lms.core.actor import Actor, PlatformActor
 from lms.core.errors import ForbiddenError, RecordedRefusalError
 from lms.http import problems
 from lms.http.answers import AnswerProvider
-from lms.http.auth import Authenticator
+from lms.http.auth import Authenticator, InvalidTokenError, TokenClaims, bearer_of, read_token
 from lms.http.blueprint import Operation
-from lms.http.bodies import UNSAFE_TEXT
+from lms.http.bodies import UNSAFE_TEXT, read_body
 from lms.http.call import Call, Services
 from lms.http.idempotency import IdempotentRequest, ReplayedResponse
 from tenants.errors import OrganizationNotFoundError, StalePlanError, TenancyError
@@ -71,6 +72,9 @@ class Edge:
         scope = self.scope_of(host_of_request(), operation)
         if any(isinstance(part, str) and UNSAFE_TEXT.search(part) for part in arguments.values()):
             raise NotFound
+        if operation.reads_body:
+            # Before any transaction: a slow client holds up no connection.
+            read_body(request)
         call = Call(request, self.services, self.database, scope)
 
         def respond() -> Response:
@@ -94,8 +98,7 @@ class Edge:
             return self._once(operation, call, respond)
 
     def _once(self, operation: Operation, call: Call, respond: Callable[[], Response]) -> Response:
-        with self.database.transaction(call.scope) as session, call.bound(session):
-            self._admit(operation, call, session)
+        with self._admitted(operation, call) as session, call.bound(session):
             if not operation.idempotent:
                 return respond()
             keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
@@ -110,8 +113,8 @@ class Edge:
         if operation.idempotent:
             return self._in_idempotent_steps(operation, call, respond)
         if operation.roles or operation.transaction == "steps":
-            with self.database.transaction(call.scope) as session:
-                self._admit(operation, call, session)
+            with self._admitted(operation, call):
+                pass
         return respond()
 
     def _in_idempotent_steps(
@@ -123,8 +126,7 @@ class Edge:
         otherwise it is stored in a last step.
         """
         with ExitStack() as opened:
-            session = opened.enter_context(self.database.transaction(call.scope))
-            self._admit(operation, call, session)
+            session = opened.enter_context(self._admitted(operation, call))
             keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
             call.idempotent = keyed
             call.lend_first_step(session, opened)
@@ -150,10 +152,29 @@ class Edge:
                 call.idempotent.store(session, response)
         return response
 
-    def _admit(self, operation: Operation, call: Call, session: Session) -> None:
-        if not operation.roles:
-            return
-        actor = self.authenticator.authenticate(request, session, call.scope)
+    @contextmanager
+    def _admitted(self, operation: Operation, call: Call) -> Iterator[Session]:
+        """Open a transaction in which the actor is known and may call the operation.
+
+        Who acts is asked in the round trip that binds the transaction. A token that does not hold
+        is refused inside too: on a host that is nobody's or suspended, everyone gets its 404.
+        """
+        claims: TokenClaims | None = None
+        refusal: InvalidTokenError | None = None
+        if operation.roles:
+            try:
+                claims = read_token(bearer_of(request), call.scope, kind="access")
+            except InvalidTokenError as error:
+                refusal = error
+        first = None if claims is None else self.authenticator.ask(claims, call.scope)
+        with self.database.transaction(call.scope, first) as session:
+            if refusal is not None:
+                raise refusal
+            if claims is not None:
+                self._admit(operation, call, self.authenticator.actor(claims, call.scope, session))
+            yield session
+
+    def _admit(self, operation: Operation, call: Call, actor: Actor | PlatformActor) -> None:
         call.sign_in(actor)
         role = getattr(actor, "account_type", "super_admin")
         if role not in operation.roles:

@@ -168,6 +168,10 @@ class PageQuery(Schema):
     )
 
 
+class NoQuery(Schema):
+    """No query parameters: a misspelt one is refused instead of ignored."""
+
+
 @cache
 def page_of(item: type[Schema]) -> type[Schema]:
     """Return the schema of a page of `item`, named after it (`CourseOut` -> `CoursePage`)."""

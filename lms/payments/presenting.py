@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,12 @@ def accepted(schema: type[Schema], result: Any) -> Response:
 
 def answered(schema: type[Schema], result: Any, *, status: int) -> Response:
     """Make the answer that a view would get by returning `result`, at once."""
-    response = jsonify(schema().dump(result))
+    response = jsonify(_dumper(schema).dump(result))
     response.status_code = status
     return response
+
+
+@cache
+def _dumper(schema: type[Schema]) -> Schema:
+    """Return one instance for all answers: making it copies all its fields."""
+    return schema()

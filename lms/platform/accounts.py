@@ -6,13 +6,11 @@ password again.
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from lms.core.actor import PlatformActor
+from lms.core.actor import ActorQuery, PlatformActor
 from lms.core.ids import new_id
 from lms.platform import audit
 from lms.platform.models import PlatformAdmin
@@ -21,12 +19,17 @@ from lms.users.emails import normalize_email
 from lms.users.errors import CredentialsChangedError, InvalidEmailError
 from lms.users.sign_in import Credentials
 
-FIND_ADMIN = text("""
+FIND_ADMIN = ActorQuery(
+    """
     SELECT a.id
       FROM platform.admins a JOIN platform.admin_sessions s ON s.admin_id = a.id
-     WHERE a.id = :admin_id AND a.deactivated_at IS NULL
-       AND s.id = :session_id AND s.revoked_at IS NULL AND s.expires_at > now()
-""")
+     WHERE a.id = %(subject_id)s AND a.deactivated_at IS NULL
+       AND s.id = %(session_id)s AND s.revoked_at IS NULL AND s.expires_at > now()
+    """,
+    lambda row, session_id: PlatformActor(row[0], session_id),
+)
+"""The super-admin of a live sign-in."""
+
 FIND_CREDENTIALS = text("""
     SELECT id, password_hash FROM platform.admins
      WHERE email = :email AND deactivated_at IS NULL
@@ -46,12 +49,6 @@ REVOKE = text("""
     UPDATE platform.admin_sessions SET revoked_at = now()
      WHERE id = :session_id AND revoked_at IS NULL
 """)
-
-
-def load_platform_actor(session: Session, admin_id: UUID, session_id: UUID) -> PlatformActor | None:
-    """Return the super-admin of a live sign-in, or None when it ended."""
-    row = session.execute(FIND_ADMIN, {"admin_id": admin_id, "session_id": session_id}).first()
-    return None if row is None else PlatformActor(row.id, session_id)
 
 
 def find_credentials(session: Session, email: str) -> Credentials | None:

@@ -55,5 +55,8 @@ def sample_world(
     contract_settings: Settings,
     database: Database,
     make_organization: Callable[..., UUID],
+    acme: UUID,
+    globex: UUID,
 ) -> SampleWorld:
+    # The document's examples make an organization `acme`: the one of the other tests comes first.
     return make_world(contract_app, contract_settings, database, make_organization)

@@ -94,7 +94,7 @@ def test_the_outline_costs_one_statement_beside_host_scope_and_actor(
         get(f"/course-versions/{course.version_id}/outline", learner)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert len(sent) == 3 + 1
+    assert len(sent) == 1 + 1
 
 
 def test_a_student_without_an_enrollment_finds_no_outline(

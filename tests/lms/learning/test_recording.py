@@ -334,7 +334,7 @@ def test_a_report_costs_two_statements_beside_host_scope_and_actor(
     course = publish(WATCHED_90, LessonPlan())
     enrollment_id = enrolled(course)
     sent = statements_of(app, lambda: report(enrollment_id, course.lessons[0].id, watched=[[0, 5]]))
-    assert sent == 3 + 2
+    assert sent == 1 + 2
 
 
 def test_completing_a_lesson_costs_two_statements_more(
@@ -343,7 +343,7 @@ def test_completing_a_lesson_costs_two_statements_more(
     course = publish(LessonPlan(), LessonPlan())
     enrollment_id = enrolled(course)
     sent = statements_of(app, lambda: report(enrollment_id, course.lessons[0].id, viewed=True))
-    assert sent == 3 + 4
+    assert sent == 1 + 4
 
 
 def test_globex_knows_nothing_of_acmes_enrollment(

@@ -1,0 +1,110 @@
+"""The first round trip of a transaction, and the query that goes along with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+
+from lms.core.ids import new_id
+from tenants.errors import DatabaseUnavailableError, OrganizationNotFoundError
+from tenants.session import (
+    PLATFORM,
+    Database,
+    FirstQuery,
+    OrganizationScope,
+    first_row,
+    organization_of,
+)
+from tests.conftest import Servers
+
+WHO = FirstQuery(
+    "SELECT current_user::text, current_schema()::text, %(word)s::text", {"word": "given"}
+)
+BROKEN = FirstQuery("SELECT 1 / %(zero)s", {"zero": 0})
+
+
+def test_the_first_query_runs_bound_and_its_row_is_there_from_the_start(
+    database: Database, acme: UUID
+) -> None:
+    with database.transaction(OrganizationScope(acme), WHO) as session:
+        assert first_row(session) == (f"o_{acme.hex}", f"o_{acme.hex}", "given")
+        assert organization_of(session).slug == "acme"
+
+
+def test_on_the_platform_it_runs_as_the_platforms_role(database: Database) -> None:
+    with database.transaction(PLATFORM, WHO) as session:
+        assert first_row(session) == ("platform", "platform", "given")
+
+
+def test_without_one_and_when_it_finds_nothing_there_is_no_row(
+    database: Database, acme: UUID
+) -> None:
+    nothing = FirstQuery("SELECT 1 WHERE %(no)s", {"no": False})
+    for first in (None, nothing):
+        with database.transaction(OrganizationScope(acme), first) as session:
+            assert first_row(session) is None
+
+
+def test_when_it_fails_the_transaction_does_and_the_next_one_works(
+    database: Database, acme: UUID
+) -> None:
+    with (
+        pytest.raises(psycopg.errors.DivisionByZero),
+        database.transaction(OrganizationScope(acme), BROKEN),
+    ):
+        pytest.fail("it began all the same")
+    with database.transaction(OrganizationScope(acme), WHO) as session:
+        assert first_row(session) is not None
+
+
+def test_an_unknown_organization_is_told_before_the_querys_own_failure(
+    database: Database,
+) -> None:
+    users = FirstQuery("SELECT id FROM users WHERE id = %(id)s", {"id": new_id()})
+    with (
+        pytest.raises(OrganizationNotFoundError),
+        database.transaction(OrganizationScope(new_id()), users),
+    ):
+        pytest.fail("it began all the same")
+
+
+def test_what_a_transaction_wrote_before_it_failed_is_gone(database: Database, acme: UUID) -> None:
+    insert = text(
+        "INSERT INTO users (id, email, name, account_type)"
+        " VALUES (:id, :email, 'Kept Nowhere', 'student')"
+    )
+    user_id, scope = new_id(), OrganizationScope(acme)
+    with pytest.raises(ZeroDivisionError), database.transaction(scope, WHO) as session:
+        session.execute(insert, {"id": user_id, "email": f"{user_id}@acme.example"})
+        raise ZeroDivisionError
+    with database.transaction(scope) as session:
+        found = text("SELECT count(*) FROM users WHERE id = :id")
+        assert session.execute(found, {"id": user_id}).scalar_one() == 0
+
+
+@pytest.mark.parametrize("first", [None, WHO])
+def test_after_the_server_closed_its_connections_one_transaction_fails_and_the_next_works(
+    servers: Servers,
+    make_database: Callable[..., Database],
+    admin_engine: Engine,
+    acme: UUID,
+    first: FirstQuery | None,
+) -> None:
+    if servers.database == "pgbouncer":
+        pytest.skip("the pooler opens new connections to the server by itself")
+    database, scope = make_database(pool_size=2), OrganizationScope(acme)
+    own = text("SELECT pg_backend_pid()")
+    with database.transaction(scope) as one, database.transaction(scope) as other:
+        pids = [session.execute(own).scalar_one() for session in (one, other)]
+    with admin_engine.begin() as admin:
+        admin.execute(
+            text("SELECT pg_terminate_backend(pid) FROM unnest(:pids) pid"), {"pids": pids}
+        )
+    with pytest.raises(DatabaseUnavailableError), database.transaction(scope, first):
+        pytest.fail("it began all the same")
+    with database.transaction(scope, first) as session:
+        assert session.execute(own).scalar_one() not in pids
