@@ -24,6 +24,7 @@ class Settings:
     database_admin_url: str | None = None
     database_pool_size: int = 5
     database_prepared_statements: bool = True
+    database_organizations_per_connection: int = 400
     redis_url: str
     secret_key: str
     environment: Literal["development", "production"] = "development"
@@ -32,7 +33,7 @@ class Settings:
     trusted_proxies: int = 0
     access_token_seconds: int = 15 * 60
     refresh_token_seconds: int = 30 * 24 * 3600
-    host_cache_seconds: float = 5.0
+    host_cache_seconds: float = 60.0
     max_body_bytes: int = 1024 * 1024
     storage_path: Path | None = None
     s3_bucket: str | None = None

@@ -1,4 +1,4 @@
-"""From a request's host to an organization's id, remembered for a few seconds per process.
+"""From a request's host to an organization's id, remembered for a while per process.
 
 Only the id is remembered: the state is checked anew at the beginning of every transaction, so a
 suspension bites at once.
@@ -24,19 +24,23 @@ RESERVED_SLUGS = frozenset(
 """Hosts below the base domain that no organization can have."""
 
 
+LONGEST_UNKNOWN_S = 5.0
+"""A host that nobody has may be somebody's in a moment."""
+
+
 class HostResolver:
     """Resolves hosts under a base domain, and verified custom domains.
 
     Args:
         database: where hosts are looked up.
         base_domain: the domain below which organizations live, without a port.
-        ttl: seconds for which an answer is remembered.
+        ttl: seconds for which an answer is remembered; that nobody has a host, for five at most.
         capacity: most answers remembered; unknown hosts count too, so a scan of random names
             cannot fill the memory.
     """
 
     def __init__(
-        self, database: Database, base_domain: str, *, ttl: float = 5.0, capacity: int = 10_000
+        self, database: Database, base_domain: str, *, ttl: float = 60.0, capacity: int = 10_000
     ) -> None:
         self._database = database
         self._suffix = "." + base_domain.lower()
@@ -58,7 +62,9 @@ class HostResolver:
         with self._lock:
             known = self._known.get(host)
         if known is None or known[0] < now:
-            known = (now + self._ttl, self._look_up(host))
+            found = self._look_up(host)
+            ttl = self._ttl if found else min(self._ttl, LONGEST_UNKNOWN_S)
+            known = (now + ttl, found)
             with self._lock:
                 self._known[host] = known
                 self._known.move_to_end(host)

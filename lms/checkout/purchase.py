@@ -62,7 +62,7 @@ ENROLL = text("""
           FROM run LEFT JOIN paid ON true
          WHERE CAST(:method AS text) <> 'wallet' OR paid.id IS NOT NULL
         ON CONFLICT DO NOTHING
-        RETURNING id, run_id, amount, currency
+        RETURNING *
     ), enrolled AS (
         INSERT INTO enrollments
                (id, user_id, run_id, version_id, payment_id, attempt, state, hold_until,
@@ -78,7 +78,7 @@ ENROLL = text("""
                CASE WHEN CAST(:method AS text) = 'provider' THEN NULL ELSE now() END
           FROM payment JOIN run ON run.id = payment.run_id
         ON CONFLICT DO NOTHING
-        RETURNING id, run_id, state
+        RETURNING *
     ), seated AS (
         UPDATE run_seats
            SET taken = run_seats.taken + 1
@@ -106,7 +106,12 @@ ENROLL = text("""
            (SELECT count(*) FROM paid) AS paid,
            (SELECT count(*) FROM payment) AS payment,
            (SELECT count(*) FROM enrolled) AS enrolled,
-           (SELECT count(*) FROM seated) AS seated
+           (SELECT count(*) FROM seated) AS seated,
+           p.amount, p.currency, p.state AS payment_state, p.succeeded_at,
+           p.created_at AS payment_created_at,
+           e.version_id, e.attempt, e.state AS enrollment_state, e.hold_until, e.activated_at,
+           e.created_at AS enrollment_created_at
+      FROM (VALUES (1)) AS always LEFT JOIN payment p ON true LEFT JOIN enrolled e ON true
 """)
 
 FIND_RUN = text("""
@@ -171,13 +176,14 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         AlreadyEnrolledError: one live enrollment per learner and run.
         RunFullError: every seat is taken.
     """
+    enrollment_id = new_id()
     done = session.execute(
         ENROLL,
         {
             "run_id": order.run_id,
             "user_id": actor.user_id,
             "payment_id": order.payment_id,
-            "enrollment_id": new_id(),
+            "enrollment_id": enrollment_id,
             "change_id": new_id(),
             "method": order.method,
             "provider": order.provider,
@@ -189,10 +195,7 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         if begun is not None:
             return begun, False
         _refuse(session, actor, order, done)
-    purchase = find_purchase(session, order.payment_id)
-    if purchase is None:
-        raise LookupError(f"payment {order.payment_id} was just made")
-    return purchase, True
+    return _made(actor, order, enrollment_id, done), True
 
 
 def find_purchase(session: Session, payment_id: UUID) -> Purchase | None:
@@ -204,6 +207,37 @@ def find_purchase(session: Session, payment_id: UUID) -> Purchase | None:
         .execution_options(populate_existing=True)
     ).one_or_none()
     return None if row is None else Purchase(row[0], row[1])
+
+
+def _made(actor: Actor, order: Order, enrollment_id: UUID, done: Row[Any]) -> Purchase:
+    """Return what `ENROLL` just wrote, without reading it again; not in the session."""
+    payment = Payment(
+        id=order.payment_id,
+        user_id=actor.user_id,
+        run_id=order.run_id,
+        amount=done.amount,
+        currency=done.currency,
+        method=order.method,
+        state=done.payment_state,
+        provider=order.provider,
+        refunded_amount=0,
+        succeeded_at=done.succeeded_at,
+        created_at=done.payment_created_at,
+    )
+    enrollment = Enrollment(
+        id=enrollment_id,
+        user_id=actor.user_id,
+        run_id=order.run_id,
+        version_id=done.version_id,
+        payment_id=order.payment_id,
+        attempt=done.attempt,
+        state=done.enrollment_state,
+        percent=0,
+        hold_until=done.hold_until,
+        activated_at=done.activated_at,
+        created_at=done.enrollment_created_at,
+    )
+    return Purchase(payment, enrollment)
 
 
 def _refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoReturn:

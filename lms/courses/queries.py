@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,15 +40,28 @@ class InstructorRef:
 
 @dataclass(frozen=True, slots=True)
 class CourseView:
-    """A course as people see it: with its instructor."""
+    """A course as people see it: with its instructor. `version` is the course row's own."""
 
-    course: Course
+    id: UUID
+    title: str
+    summary: str
+    language: str
+    created_at: datetime
+    version: int
     instructor: InstructorRef
 
-    @property
-    def version(self) -> int:
-        """The course's own version, for its ETag."""
-        return self.course.version
+    @classmethod
+    def of(cls, course: Course, instructor_name: str) -> CourseView:
+        """Put a course and its instructor's name together."""
+        return cls(
+            id=course.id,
+            title=course.title,
+            summary=course.summary,
+            language=course.language,
+            created_at=course.created_at,
+            version=course.version,
+            instructor=InstructorRef(course.instructor_id, instructor_name),
+        )
 
 
 def taught_by(
@@ -130,17 +144,13 @@ def list_courses(
         .where(visible_to(actor))
     )
     page = paginate_rows(session, query, Course.id, limit=limit, cursor=cursor)
-    return Page([_view(course, name) for course, name in page.items], page.next_cursor)
+    return Page([CourseView.of(course, name) for course, name in page.items], page.next_cursor)
 
 
 def course_view(session: Session, course: Course) -> CourseView:
     """Return a course with its instructor."""
     name = session.scalars(select(User.name).where(User.id == course.instructor_id)).one()
-    return _view(course, name)
-
-
-def _view(course: Course, instructor_name: str) -> CourseView:
-    return CourseView(course, InstructorRef(course.instructor_id, instructor_name))
+    return CourseView.of(course, name)
 
 
 def taught_version(session: Session, actor: Actor, version_id: UUID) -> CourseVersion:

@@ -164,7 +164,7 @@ def _draft(
         summary="The craft of a good espresso.",
         language="en",
         instructor_id=None,
-    ).course
+    )
     version = versions.create_draft(session, actor, course.id, label="", base_version_id=None)
     modules: list[UUID] = []
     lessons: list[Lesson] = []

@@ -20,7 +20,7 @@ from lms.courses.errors import CourseInUseError
 from lms.courses.models import Course, CourseInstructor, CourseRun, CourseVersion, PublishedVersion
 from lms.courses.operations.changes import apply_changes
 from lms.courses.operations.unused import assets_where, delete_unused
-from lms.courses.queries import CourseView, InstructorRef
+from lms.courses.queries import CourseView
 from lms.users.models import User
 
 
@@ -71,7 +71,7 @@ def create_course(
         actor_id=actor.user_id,
         after={"title": title, "instructor_id": str(owner_id)},
     )
-    return CourseView(course, InstructorRef(owner_id, name))
+    return CourseView.of(course, name)
 
 
 def update_course(

@@ -54,14 +54,12 @@ class CourseInstructorRef(Schema):
 class CourseOut(Schema):
     """A course."""
 
-    id = ma.fields.UUID(required=True, attribute="course.id")
-    title = ma.fields.String(required=True, attribute="course.title")
-    summary = ma.fields.String(required=True, attribute="course.summary")
-    language = ma.fields.String(
-        required=True, attribute="course.language", metadata={"description": "BCP 47 tag."}
-    )
+    id = ma.fields.UUID(required=True)
+    title = ma.fields.String(required=True)
+    summary = ma.fields.String(required=True)
+    language = ma.fields.String(required=True, metadata={"description": "BCP 47 tag."})
     instructor = ma.fields.Nested(CourseInstructorRef, required=True)
-    created_at = UtcDateTime(required=True, attribute="course.created_at")
+    created_at = UtcDateTime(required=True)
 
 
 COURSE_EXAMPLE = {

@@ -1,0 +1,49 @@
+"""Takes back what a load bought: `python -m bench.reset CONNECTION_STRING SCHEMA...`.
+
+A process of its own, because the comparison's harness calls it between rounds; quick to start.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import sql
+
+# The first lock waits for purchases that are still under way: each begins with its key.
+FORGET = """
+    LOCK TABLE idempotency_keys IN EXCLUSIVE MODE;
+    CREATE TEMPORARY TABLE gone ON COMMIT DROP AS
+        SELECT e.id, e.run_id FROM enrollments e WHERE e.payment_id IS NOT NULL;
+    DELETE FROM enrollment_changes c USING gone WHERE c.enrollment_id = gone.id;
+    DELETE FROM enrollments e USING gone WHERE e.id = gone.id;
+    DELETE FROM wallet_transactions WHERE payment_id IS NOT NULL;
+    DELETE FROM payments;
+    DELETE FROM idempotency_keys;
+    UPDATE run_seats s SET taken = s.taken - g.count
+      FROM (SELECT run_id, count(*) FROM gone GROUP BY run_id) g WHERE g.run_id = s.run_id;
+    UPDATE wallets w SET balance = t.balance_after, seq = t.seq
+      FROM wallet_transactions t WHERE t.wallet_id = w.id AND w.seq <> t.seq;
+    DROP TABLE gone;
+"""
+
+
+def forget_purchases(conninfo: str, schemas: Iterable[str]) -> None:
+    """Put seats, wallets, payments and keys back to what was seeded, one organization at a time.
+
+    Args:
+        conninfo: libpq's URL of the schemas' owner.
+        schemas: whose purchases.
+    """
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for schema in schemas:
+            with connection.transaction():
+                connection.execute(
+                    sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema))
+                )
+                connection.execute(FORGET)
+
+
+if __name__ == "__main__":
+    forget_purchases(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,30 @@
+"""The benchmark measures what it says: its seeded academies answer with the expected substance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import Engine
+
+from bench.academy import Shape
+from bench.check import check_answers
+from bench.in_process import asking
+from bench.seed import BASE_DOMAIN, make_organizations
+from bench.target import make_tenants
+from lms.app import create_app
+from lms.config import Settings
+from tenants.session import Database
+
+SMALL = Shape(instructors=2, students=3, courses=20, outlines=1, runs=20)
+
+
+def test_seeded_academies_answer_with_the_substance_that_is_measured(
+    settings: Settings, database: Database, admin_engine: Engine
+) -> None:
+    seed = make_organizations(admin_engine, database, login_role="app", count=2, shape=SMALL)
+    tenants = make_tenants(seed, secret_key=settings.secret_key)
+    app = create_app(replace(settings, base_domain=BASE_DOMAIN))
+    try:
+        check_answers(asking(app), tenants)
+    finally:
+        app.extensions["edge"].database.dispose()
