@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -126,6 +130,23 @@ def bearer_of(request: Request) -> str:
     return token.strip()
 
 
+@lru_cache(maxsize=4096)
+def _verified(token: str, secret_key: str) -> Mapping[str, Any]:
+    """Return what a token with our signature says.
+
+    Remembered, because a client sends the same one many times in its few minutes; whoever asks
+    checks what time changes. (flask-jwt-extended's decode_token reads each token twice.)
+
+    Raises:
+        jwt.PyJWTError: it is not ours, or had expired when it first came.
+    """
+    return MappingProxyType(
+        jwt.decode(
+            token, secret_key, algorithms=[ALGORITHM], options={"require": ["exp", "sub", "jti"]}
+        )
+    )
+
+
 def read_token(token: str, scope: OrganizationScope | PlatformScope, *, kind: str) -> TokenClaims:
     """Verify a token for this host.
 
@@ -138,13 +159,9 @@ def read_token(token: str, scope: OrganizationScope | PlatformScope, *, kind: st
         InvalidTokenError: altered, expired, of the other kind, or of another organization.
     """
     try:
-        # flask-jwt-extended's decode_token reads the token twice, to choose between keys.
-        claims = jwt.decode(
-            token,
-            current_app.config["JWT_SECRET_KEY"],
-            algorithms=[ALGORITHM],
-            options={"require": ["exp", "sub", "jti"]},
-        )
+        claims = _verified(token, current_app.config["JWT_SECRET_KEY"])
+        if claims["exp"] <= time.time():
+            raise InvalidTokenError("This token has expired; sign in again.")
         if claims["type"] != kind or claims["org"] != audience_of(scope):
             raise InvalidTokenError("This token does not hold here; sign in on this host.")
         return TokenClaims(

@@ -179,9 +179,10 @@ class ApiBlueprint(Blueprint):
                 handler = self.alt_response(
                     202, schema=schema, success=True, description="Accepted; read it again later."
                 )(handler)
-            handler = self.arguments(asked, location="query", arg_name="query")(handler)
+            # Instances: of a class, webargs makes one for each request.
+            handler = self.arguments(asked(), location="query", arg_name="query")(handler)
             if body is not None:
-                handler = self.arguments(body, location="json", arg_name="body")(handler)
+                handler = self.arguments(body(), location="json", arg_name="body")(handler)
             info = deepcopy(getattr(handler, "_apidoc", {}))
             info["operation"] = {
                 "declared": declared,

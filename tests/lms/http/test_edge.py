@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -115,6 +117,16 @@ def test_a_token_holds_on_its_own_organizations_host_only(
 ) -> None:
     headers = {**student.headers, "Host": "globex.localhost"}
     assert client.get("/api/v1/thing", headers=headers).status_code == 401
+
+
+def test_a_token_that_held_ends_with_its_time(
+    client: FlaskClient, student: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/api/v1/thing", headers=student.headers).status_code == 200
+    later = SimpleNamespace(time=lambda: time.time() + 901)
+    monkeypatch.setattr("lms.http.auth.time", later)
+    answer = client.get("/api/v1/thing", headers=student.headers)
+    assert (answer.status_code, answer.json["code"]) == (401, "invalid_token")
 
 
 def test_an_account_type_that_may_not_is_403(
