@@ -23,7 +23,7 @@ def asking(app: Flask) -> Ask:
 
 
 def send(app: Flask, raw: bytes) -> tuple[int, int]:
-    """Send a raw request, as `bench.load.expand` makes them.
+    """Send a raw request, as `bench.expansion.expand` makes them.
 
     Returns:
         The answer's status and the bytes of its body.

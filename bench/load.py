@@ -1,33 +1,29 @@
-"""Load on one API: requests expanded from templates, played back by wrk, and what they cost."""
+"""Load on one API: requests played back by wrk, and what they cost."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
+import signal
 import string
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import httpx
 import psutil
 
 from bench.report import ROOT, UnmeasurableError
-from lms.embedded.process import free_port
+from lms.embedded.process import free_port, spawn
 
 START_SECONDS = 60.0
+STOP_SECONDS = 20.0
 IDLE_SECONDS = 30.0
-READS, WRITES = 12_000, 30_000
-"""Different requests that are made ready for one round at most; wrk plays them round."""
-
 CONNECTIONS = 8
 
 
@@ -121,24 +117,30 @@ def serving(
     port = str(free_port())
     argv = [string.Template(word).safe_substitute(PORT=port) for word in command]
     with (logs / f"{name}.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = spawn(
             argv,
-            cwd=ROOT,
+            # The server's parent hands SIGTERM on to its workers; killed, it would leave them.
+            death_signal=signal.SIGTERM,
+            output=log,
             env={**os.environ, **environment, "PGAPPNAME": name},
-            stdout=log,
-            stderr=log,
+            cwd=ROOT,
         )
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(process, url + health_path, logs / f"{name}.log")
         yield Server(name, url, process, postmaster)
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the parent to end, then kill what is left of its group, its workers included."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -153,69 +155,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
     raise UnmeasurableError(f"The API did not start; see {log}.")
 
 
-def expand(
-    operation: Mapping[str, Any], tenants: Sequence[Mapping[str, Any]], total: int
-) -> list[bytes]:
-    """Return raw requests in the order in which they are sent.
-
-    They go round the tenants, within a tenant round its students and each of its lists, as the
-    comparison's own driver does it. `once_per` names a list of which every pair with a student
-    occurs once.
-
-    Args:
-        operation: method, path, headers and body as templates.
-        tenants: as in a tenants file.
-        total: how many.
-    """
-    once = operation.get("once_per")
-    key = os.urandom(8)
-    made: list[bytes] = []
-    for index in range(total):
-        tenant = tenants[index % len(tenants)]
-        turn = index // len(tenants)
-        student = tenant["students"][turn % len(tenant["students"])]
-        words: dict[str, Any] = {
-            "n": turn % 3000,
-            "uuid": UUID(bytes=key + index.to_bytes(8, "big")),
-        }
-        for name, values in tenant["vars"].items():
-            place = turn + turn // len(values) if name == once else turn
-            words[name] = values[place % len(values)]
-        made.append(_raw(operation, tenant["host"], student["token"], words))
-    return made
-
-
-def _raw(operation: Mapping[str, Any], host: str, token: str, words: Mapping[str, Any]) -> bytes:
-    lines = [
-        f"{operation['method']} {string.Template(operation['path']).substitute(words)} HTTP/1.1",
-        f"Host: {host}",
-        "Accept: application/json",
-        f"Authorization: Bearer {token}",
-    ]
-    for name, value in operation.get("headers", {}).items():
-        lines.append(f"{name}: {string.Template(value).substitute(words)}")
-    body = b""
-    if "body" in operation:
-        # "${n}" alone is a number.
-        template = json.dumps(operation["body"]).replace('"${n}"', "${n}")
-        body = string.Template(template).substitute(words).encode()
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
-
-
-def total_of(operation: Mapping[str, Any], tenants: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many different requests one round may need."""
-    if "once_per" in operation:
-        pairs = sum(
-            len(tenant["students"]) * len(tenant["vars"][operation["once_per"]])
-            for tenant in tenants
-        )
-        return min(pairs, WRITES)
-    return READS if operation["method"] == "GET" else WRITES
-
-
 def play(
-    server: Server, requests: Sequence[bytes], seconds: int, connections: int = CONNECTIONS
+    server: Server,
+    requests: Sequence[bytes],
+    seconds: int,
+    connections: int = CONNECTIONS,
+    *,
+    once: bool = False,
 ) -> Round:
     """Send requests for some seconds and measure.
 
@@ -224,6 +170,10 @@ def play(
         requests: raw, sent in this order and round again.
         seconds: how long.
         connections: how many at a time.
+        once: whether a repeated request would be another, cheaper one: an answer that is replayed.
+
+    Raises:
+        UnmeasurableError: with `once`, there were too few requests for the time.
     """
     with tempfile.NamedTemporaryFile(prefix="bench-requests-") as file:
         for request in requests:
@@ -234,6 +184,12 @@ def play(
         _wait_until_idle(server)
         web, postgres = server.web_cpu() - web, server.postgres_cpu() - postgres
     count, microseconds, p50, p99, bad, broken, size = output
+    # Each connection may have sent one more, which was not answered in time.
+    if once and count + connections > len(requests):
+        raise UnmeasurableError(
+            f"{server.name} answered {count:,} requests, and there were only {len(requests):,}"
+            " different ones: the rest were replays. Measure for fewer seconds."
+        )
     answered = max(1, count)
     return Round(
         requests=count,

@@ -73,6 +73,13 @@ class Market:
             row = connection.execute(WRONG_BOOKS).fetchone()
         return -1 if row is None else row[0]
 
+    def payments(self, stage: Stage) -> int:
+        """Return how many payments were made."""
+        with psycopg.connect(stage.conninfo) as connection:
+            _enter(connection, self.organization)
+            row = connection.execute("SELECT count(*) FROM payments").fetchone()
+        return -1 if row is None else row[0]
+
 
 def find_market(stage: Stage) -> Market:
     """Return the market of the seeded database, made at its first use."""

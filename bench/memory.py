@@ -16,8 +16,8 @@ import psutil
 import psycopg
 
 from bench import peer
-from bench.load import expand
-from bench.report import ROOT, Context, Report, Target, UnmeasurableError
+from bench.expansion import expand
+from bench.report import ROOT, Context, Report, UnmeasurableError
 from bench.stage import Stage, set_up
 from bench.target import OPERATIONS, make_tenants
 from lms.compose import served_revisions
@@ -64,10 +64,11 @@ def run(context: Context) -> Report:
         ]
     if "peer" in results:
         ours, theirs = results[WITH_LIFE][-1], results["peer"][-1]
-        report.targets = [
-            Target("web process, MiB, at most the peer's", ours["web"], theirs["web"], True),
-            Target("backend, MiB, at most the peer's", ours["largest"], theirs["largest"], True),
-        ]
+        report.notes.append(
+            f"Ours over the peer's after {COUNTS[-1]} organizations: web process"
+            f" {ours['web'] / theirs['web']:.2f}, largest backend"
+            f" {ours['largest'] / theirs['largest']:.2f}."
+        )
     report.details = {"visits": results}
     return report
 

@@ -9,42 +9,28 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import imageio_ffmpeg
-from sqlalchemy import select, text
 
-from bench.fill import Filled, filled
 from bench.report import ROOT, Cell, Context, Report, Target, UnmeasurableError
-from bench.stage import SECRET_KEY
+from bench.studio import Studio, require_published, running_studio, upload, waiting_work
 from jobs import horse
 from jobs.ffmpeg import command, inspection, ladder, process
 from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.rate import constant_rate
 from jobs.ffmpeg.verify import tolerance_seconds
-from lms.compose import create_database, create_storage
 from lms.config import Settings
-from lms.core.ids import new_id
-from lms.core.queue import Doorbell
-from lms.core.storage.base import Storage
-from lms.embedded import EmbeddedRedis
-from lms.media import operations, transcoding, uploads
-from lms.media.models import MediaAsset, Video
-from lms.platform.provisioning import FirstAdmin, Owner, create_organization
-from lms.users.models import User
-from tenants.provisioning import NewOrganization
-from tenants.session import PLATFORM, Database, OrganizationScope
+from lms.media import transcoding
+from lms.media.models import Video
 
 MEDIA = ROOT.parent / "shared" / "media"
 TIMES, SECONDS = 1.1, 2.0
@@ -83,18 +69,6 @@ class Took:
     steps: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Academy:
-    """An organization that videos can be uploaded to."""
-
-    place: Filled
-    settings: Settings
-    database: Database
-    storage: Storage
-    doorbell: Doorbell
-    scope: OrganizationScope
-
-
 def run(context: Context) -> Report:
     """Measure a rendered clip, and the sample clips where there are any.
 
@@ -110,10 +84,10 @@ def run(context: Context) -> Report:
         notes=list(NOTES),
     )
     rounds = 1 if context.quick else 3
-    with _academy(context) as academy, tempfile.TemporaryDirectory() as folder:
+    with running_studio(context) as studio, tempfile.TemporaryDirectory() as folder:
         for clip in _clips(context, Path(folder)):
             with context.console.status(f"transcode {clip.stem}"):
-                plain, ours = _measure(academy, clip, rounds)
+                plain, ours = _measure(studio, clip, rounds)
             report.rows.append(_row(clip.stem, plain, ours))
             report.targets.append(_target(clip.stem, plain, ours))
             report.details[clip.stem] = {
@@ -219,110 +193,28 @@ def _clips(context: Context, folder: Path) -> Iterator[Path]:
     yield from samples[:1] if context.quick else samples
 
 
-@contextmanager
-def _academy(context: Context) -> Iterator[Academy]:
-    """Make an organization on servers of its own."""
-    folder = Path(tempfile.mkdtemp(dir=context.home, prefix="pipeline-"))
-    redis = EmbeddedRedis(folder / "redis")
-    try:
-        with filled(context, 0) as place:
-            redis.start()
-            settings = Settings(
-                database_url=place.app_url,
-                database_admin_url=place.admin_url,
-                redis_url=redis.url,
-                secret_key=SECRET_KEY,
-                storage_path=folder / "storage",
-                scratch_path=folder / "scratch",
-            )
-            organization_id = new_id()
-            create_organization(
-                Owner(place.admin_url, place.app_url),
-                NewOrganization(organization_id, "films", "Films"),
-                FirstAdmin("first.admin@example.test", "First Admin"),
-                actor_id=None,
-            )
-            database = create_database(settings)
-            try:
-                yield Academy(
-                    place=place,
-                    settings=settings,
-                    database=database,
-                    storage=create_storage(settings),
-                    doorbell=Doorbell(redis.url),
-                    scope=OrganizationScope(organization_id),
-                )
-            finally:
-                database.dispose()
-    finally:
-        redis.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _measure(academy: Academy, clip: Path, rounds: int) -> tuple[list[Took], list[Took]]:
+def _measure(studio: Studio, clip: Path, rounds: int) -> tuple[list[Took], list[Took]]:
     """Return what the plain command took and what the job took; they take turns."""
-    video_id = _upload(academy, clip)
+    video_id = upload(studio, clip)
     plain: list[Took] = []
     ours: list[Took] = []
     for number in range(rounds):
         if number:
-            with academy.database.transaction(academy.scope) as session:
+            with studio.database.transaction(studio.scope) as session:
                 video = session.get_one(Video, video_id)
-                transcoding.begin_again(session, academy.doorbell, video)
-        plain.append(_in_a_process(academy, "plain", str(clip)))
-        work = str(_waiting_work(academy))
-        ours.append(_in_a_process(academy, "ours", work, str(academy.scope.id)))
-        _require_published(academy, video_id)
+                transcoding.begin_again(session, studio.doorbell, video)
+        plain.append(_in_a_process(studio, "plain", str(clip)))
+        work = str(waiting_work(studio))
+        ours.append(_in_a_process(studio, "ours", work, str(studio.scope.id)))
+        require_published(studio, video_id)
     return plain, ours
 
 
-def _upload(academy: Academy, clip: Path) -> UUID:
-    """Store a clip as a completed upload; return the id of its video, which is queued by that."""
-    asset_id = new_id()
-    key = operations.storage_key(academy.scope.id, asset_id)
-    academy.storage.upload_file(clip, key, content_type="video/mp4")
-    size = clip.stat().st_size
-    with academy.database.transaction(academy.scope) as session:
-        asset = MediaAsset(
-            id=asset_id,
-            kind="unknown",
-            content_type="video/mp4",
-            size=size,
-            storage_key=key,
-            upload_id="done",
-            created_by=session.scalars(select(User.id)).one(),
-        )
-        session.add(asset)
-    found = uploads.complete(academy.storage, key=key, upload_id="done", size=size, sha256=None)
-    with academy.database.transaction(academy.scope) as session:
-        operations.settle_upload(session, academy.doorbell, asset_id, found)
-        return session.scalars(select(Video.id).where(Video.asset_id == asset_id)).one()
-
-
-def _waiting_work(academy: Academy) -> UUID:
-    with academy.database.transaction(PLATFORM) as session:
-        return session.scalars(text("SELECT id FROM platform.work WHERE state = 'waiting'")).one()
-
-
-def _require_published(academy: Academy, video_id: UUID) -> None:
-    """Make sure that the job did what was measured.
-
-    Raises:
-        UnmeasurableError: the video is not ready, or the work not done.
-    """
-    with academy.database.transaction(academy.scope) as session:
-        state = session.get_one(Video, video_id).state
-    with academy.database.transaction(PLATFORM) as session:
-        left = session.scalars(text("SELECT error FROM platform.work WHERE state <> 'done'")).all()
-    if state != "ready" or left:
-        raise UnmeasurableError(f"The video is {state}; work left over: {left}")
-
-
-def _in_a_process(academy: Academy, *arguments: str) -> Took:
-    settings = academy.settings
+def _in_a_process(studio: Studio, *arguments: str) -> Took:
+    settings = studio.settings
     environment = {
         **os.environ,
-        **academy.place.environment,
+        **studio.place.environment,
         "REDIS_URL": settings.redis_url,
         "SECRET_KEY": settings.secret_key,
         "STORAGE_PATH": str(settings.storage_path),

@@ -25,7 +25,7 @@ import psycopg
 from flask import Flask
 from sqlalchemy import event
 
-from bench.load import expand
+from bench.expansion import expand
 from bench.report import ROOT, Context, Report, UnmeasurableError
 from bench.stage import set_up
 from bench.target import OPERATIONS, make_tenants

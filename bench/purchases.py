@@ -10,9 +10,10 @@ from typing import Any
 from flask import Flask
 from rich.progress import Progress
 
-from bench.load import Round, expand, play, require_wrk, serving
+from bench.expansion import expand
+from bench.load import Round, play, require_wrk, serving
 from bench.market import SIZE, Market, find_market
-from bench.report import Context, Report, Target
+from bench.report import Context, Report, Target, UnmeasurableError
 from bench.reset import forget_purchases
 from bench.stage import SECRET_KEY, Stage, set_up
 from bench.target import OPERATIONS, TOKEN_SECONDS, production_command, token_of
@@ -86,13 +87,27 @@ def _measure(
                 progress.update(task, description=f"{case}, {clients} clients")
                 forget_purchases(stage.conninfo, [market.organization.schema])
                 requests = expand(operation, [tenants[case]], SIZE)
-                one = play(server, requests, seconds, clients)
+                one = play(server, requests, seconds, clients, once=True)
+                _require_payments(one, market.payments(stage), clients)
                 wrong += market.wrong_books(stage)
                 if number:  # the first round warms up
                     done.append(one)
                 progress.advance(task)
     forget_purchases(stage.conninfo, [market.organization.schema])
     return results, wrong
+
+
+def _require_payments(one: Round, payments: int, clients: int) -> None:
+    """Make sure that each purchase that was answered was made.
+
+    Each client may have made one more, whose answer came too late to be counted.
+
+    Raises:
+        UnmeasurableError: there are fewer payments than answers with 201, or more.
+    """
+    bought = one.requests - one.errors
+    if not bought <= payments <= bought + clients + one.errors:
+        raise UnmeasurableError(f"{bought:,} purchases were answered, and {payments:,} were paid.")
 
 
 def _tenants(market: Market) -> dict[str, Mapping[str, Any]]:

@@ -15,7 +15,8 @@ from rich.progress import Progress
 
 from bench import peer
 from bench.check import Ask, check_answers
-from bench.load import Round, Server, expand, play, require_wrk, serving, total_of
+from bench.expansion import expand, total_of
+from bench.load import Round, Server, play, require_wrk, serving
 from bench.report import Cell, Context, Report, Target, UnmeasurableError
 from bench.stage import Stage, set_up
 from bench.target import OPERATIONS, make_tenants, production_command, write_target
@@ -49,6 +50,7 @@ def run(context: Context) -> Report:
                 "its req/s",
                 "ours / peer",
                 "its CPU / ours",
+                "peer errors",
                 "floor req/s",
             ),
         ],
@@ -60,7 +62,9 @@ def run(context: Context) -> Report:
         "scaling": {key: [asdict(one) for one in rounds] for key, rounds in scaling.items()},
         "beside": beside,
     }
-    _judge(report, scaling, _by_target(beside))
+    rounds = _by_target(beside)
+    _require_good_peers(rounds)
+    _judge(report, scaling, rounds)
     report.notes.append(
         "Ours in the first columns: rounds of the three counts of organizations alternate. Beside"
         " the peer: rounds of ours and its servers alternate in its own harness; ours / peer is the"
@@ -93,7 +97,8 @@ def measure_rounds(
     operation = OPERATIONS[name]
     if operation.get("reset"):
         stage.forget_purchases(len(tenants))
-    return play(server, expand(operation, tenants, total_of(operation, tenants)), seconds)
+    requests = expand(operation, tenants, total_of(operation, tenants))
+    return play(server, requests, seconds, once="once_per" in operation)
 
 
 def _measure_scaling(context: Context, stage: Stage) -> dict[str, list[Round]]:
@@ -173,6 +178,21 @@ def _by_target(beside: Mapping[str, Any]) -> dict[tuple[str, int, str], list[dic
     return sorted_
 
 
+def _require_good_peers(beside: Mapping[tuple[str, int, str], list[dict[str, Any]]]) -> None:
+    """Make sure that the comparison did what it was asked for.
+
+    Raises:
+        UnmeasurableError: a peer answered with errors; a ratio to its speed would flatter us.
+    """
+    bad = [
+        f"{name}, {count} organizations: {target} {errors}"
+        for (name, count, target), rows in beside.items()
+        if target in PEERS and (errors := _errors(rows))
+    ]
+    if bad:
+        raise UnmeasurableError(f"The comparison answered with errors: {'; '.join(bad)}.")
+
+
 def _judge(
     report: Report,
     scaling: Mapping[str, list[Round]],
@@ -185,7 +205,7 @@ def _judge(
             mine = scaling[f"{name} {count}"]
             scale = _ratio([r.rps for r in mine], [r.rps for r in one])
             errors += sum(r.errors for r in mine)
-            errors += sum(r["errors"] for r in beside.get((name, count, "ours"), ()))
+            errors += _errors(beside.get((name, count, "ours"), ()))
             compared = _compare(name, count, beside)
             report.rows.append([name, count, *_figures(mine), scale, *compared])
             if count == COUNTS[-1]:
@@ -211,15 +231,20 @@ def _figures(rounds: Sequence[Round]) -> list[Cell]:
 def _compare(
     name: str, count: int, beside: Mapping[tuple[str, int, str], list[dict[str, Any]]]
 ) -> list[Cell]:
-    """Return the better peer, its req/s, our ratio to it, CPU's ratio, floor's req/s."""
+    """Return the better peer, its req/s, our ratio to it, CPU's, both peers' errors, the floor."""
     if not beside:
-        return [None] * 5
+        return [None] * 6
     speeds = {one: _speed(beside[name, count, one]) for one in PEERS}
     better = max(PEERS, key=lambda one: speeds[one])
     theirs, ours = beside[name, count, better], beside[name, count, "ours"]
     ratio = _ratio([row["rps"] for row in ours], [row["rps"] for row in theirs])
     cpu = _ratio([_cpu(row) for row in theirs], [_cpu(row) for row in ours])
-    return [better, speeds[better], ratio, cpu, _speed(beside[name, count, FLOOR])]
+    errors = sum(_errors(beside[name, count, one]) for one in PEERS)
+    return [better, speeds[better], ratio, cpu, errors, _speed(beside[name, count, FLOOR])]
+
+
+def _errors(rows: Iterable[Mapping[str, Any]]) -> int:
+    return sum(row["errors"] for row in rows)
 
 
 def _cpu(row: Mapping[str, Any]) -> float:

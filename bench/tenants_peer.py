@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from bench import peer
 from bench.report import Context, UnmeasurableError
@@ -24,18 +25,31 @@ else:
         connection.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {database}")
     common.manage("migrate_schemas", "--shared", "-v", "0", BENCH_PG_DB=database)
+    # What clones are made of; a filled database has it too.
+    provision.run(database, "migrate", 1, "template_org")
+    with common.connect(database) as connection:
+        connection.execute("ALTER SCHEMA template_org000 RENAME TO template_org")
+        connection.execute(
+            "UPDATE orgs_organization SET schema_name = 'template_org'"
+            " WHERE schema_name = 'template_org000'"
+        )
 """
 PROVISION = """
 import json, os, sys
-database, count = sys.argv[1], int(sys.argv[2])
+database, mode, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 os.environ["BENCH_PG_DB"] = database
 sys.path.insert(0, "harness")
 import provision
+prefix = "pv" + mode[0]
 try:
-    print("ROWS " + json.dumps(provision.run(database, "migrate", count, "pvm")))
+    print("ROWS " + json.dumps(provision.run(database, mode, count, prefix)))
 finally:
-    provision.drop(database, "pvm%")
+    provision.drop(database, prefix + "%")
 """
+Mode = Literal["migrate", "clone"]
+"""How the comparison provisions: by its normal `save()`, which runs every migration, or by copying
+a schema that is kept as a template."""
+
 MIGRATE = """
 import os, runpy, sys
 os.environ["BENCH_PG_DB"] = sys.argv[1]
@@ -82,7 +96,7 @@ def prepare(context: Context, tenants: int) -> str:
     """Make a database with tenants without rows, or find it made by an earlier run.
 
     Returns:
-        Its name. Without tenants it is made anew each time.
+        Its name. Without tenants, but for the template of clones, it is made anew each time.
     """
     if tenants == 0:
         peer.run(context, ["-c", PREPARE, EMPTY_DATABASE, "0"])
@@ -96,13 +110,13 @@ def prepare(context: Context, tenants: int) -> str:
     return database
 
 
-def provision(context: Context, database: str, count: int) -> list[Cost]:
-    """Provision tenants one after the other in a fresh process, and drop them.
+def provision(context: Context, database: str, mode: Mode, count: int) -> list[Cost]:
+    """Provision tenants in a mode, one after the other in a fresh process, and drop them.
 
     Raises:
         UnmeasurableError: it failed.
     """
-    printed = peer.run(context, ["-c", PROVISION, database, str(count)])
+    printed = peer.run(context, ["-c", PROVISION, database, mode, str(count)])
     for line in printed.splitlines():
         if line.startswith("ROWS "):
             return [Cost(*row) for row in json.loads(line.removeprefix("ROWS "))]

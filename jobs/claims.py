@@ -60,7 +60,8 @@ BURY = text("""
 """)
 GIVE_BACK = text("""
     UPDATE platform.work
-       SET state = 'waiting', lease_until = NULL, handed_out_at = NULL
+       SET state = 'waiting', lease_until = NULL, handed_out_at = NULL,
+           due_at = clock_timestamp() + make_interval(secs => :pause_seconds)
      WHERE id = :id AND fence = :fence AND state = 'running'
     RETURNING id
 """)
@@ -181,13 +182,18 @@ def bury(session: Session, held: Claim, error: str) -> None:
     _change(session, BURY, held, error=error[:MAX_ERROR_LENGTH])
 
 
-def give_back(session: Session, held: Claim) -> None:
-    """Let another worker have it at once, without counting a failure.
+def give_back(session: Session, held: Claim, *, pause_seconds: float = 0) -> None:
+    """Let another worker have it, without counting a failure.
+
+    Args:
+        session: the organization's.
+        held: our claim.
+        pause_seconds: before anybody may have it.
 
     Raises:
         LostLeaseError: the claim is not ours any more.
     """
-    _change(session, GIVE_BACK, held)
+    _change(session, GIVE_BACK, held, pause_seconds=pause_seconds)
 
 
 def _change(session: Session, statement: TextClause, held: Claim, **values: object) -> None:

@@ -11,9 +11,15 @@ from jobs import claims
 from jobs.claims import MAX_CLAIMS, Claim, LostLeaseError
 from jobs.context import AWAY, HandBackError, JobContext
 from jobs.handlers import HANDLERS, Handler
-from tenants.errors import OrganizationMigratingError, OrganizationNotFoundError
+from tenants.errors import (
+    DatabaseOverloadedError,
+    OrganizationMigratingError,
+    OrganizationNotFoundError,
+)
 
 log = structlog.get_logger()
+PAUSE_SECONDS = 2.0
+"""After a database that was away: claims are counted, and must outlast a short disturbance."""
 
 
 def run_work(context: JobContext, work_id: UUID) -> None:
@@ -54,9 +60,12 @@ def run_work(context: JobContext, work_id: UUID) -> None:
 def _do(context: JobContext, claim: Claim) -> None:
     try:
         _attempt(context, claim)
-    except (HandBackError, *AWAY) as error:
+    except HandBackError as error:
         log.info("work_handed_back", reason=str(error))
-        _give_back(context, claim)
+        _give_back(context, claim, 0)
+    except AWAY as error:
+        log.info("work_handed_back", reason=str(error))
+        _give_back(context, claim, PAUSE_SECONDS)
 
 
 def _attempt(context: JobContext, claim: Claim) -> None:
@@ -66,9 +75,12 @@ def _attempt(context: JobContext, claim: Claim) -> None:
         return
     try:
         handler.run(context, claim)
-    except (LostLeaseError, HandBackError, *AWAY):
+    except (LostLeaseError, HandBackError):
         raise
     except Exception as error:
+        # What is too much for the database will most likely be so again, so it counts.
+        if isinstance(error, AWAY) and not isinstance(error, DatabaseOverloadedError):
+            raise
         # Whatever a job trips over is written to its row.
         log.warning("work_failed", exc_info=error)
         _fail(context, claim, handler, f"{type(error).__name__}: {error}")
@@ -76,11 +88,11 @@ def _attempt(context: JobContext, claim: Claim) -> None:
         context.patiently(lambda: _finish(context, claim))
 
 
-def _give_back(context: JobContext, claim: Claim) -> None:
+def _give_back(context: JobContext, claim: Claim, pause_seconds: float) -> None:
     """Try once: whoever is to stop must not wait for a database, and the lease lapses anyway."""
     try:
         with context.database.transaction(context.scope) as session:
-            claims.give_back(session, claim)
+            claims.give_back(session, claim, pause_seconds=pause_seconds)
     except AWAY as error:
         log.warning("work_not_given_back", reason=type(error).__name__)
 

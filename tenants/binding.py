@@ -12,6 +12,7 @@ from typing import Any, LiteralString, Protocol, cast
 
 import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 Row = tuple[Any, ...]
 
@@ -40,7 +41,7 @@ class Sent:
 
     bound: Row | None
     _first: psycopg.Cursor[Row] | None
-    _failure: psycopg.Error | None
+    _failure: Exception | None
 
     def first(self) -> Row | None:
         """Return the first row of the query that was sent along.
@@ -49,7 +50,7 @@ class Sent:
         and its failure says nothing.
 
         Raises:
-            psycopg.Error: it failed.
+            sqlalchemy.exc.DBAPIError: it failed.
         """
         if self._failure is not None:
             raise self._failure
@@ -68,12 +69,11 @@ def send(
         first: what is asked along with it.
 
     Raises:
-        psycopg.Error: the binding failed.
-        sqlalchemy.exc.DBAPIError: the connection is lost; the pool knows.
+        sqlalchemy.exc.DBAPIError: the binding failed, or the connection is lost; the pool knows.
     """
     driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
     found: psycopg.Cursor[Row] | None = None
-    failure: psycopg.Error | None = None
+    failure: Exception | None = None
     binding = driver.cursor()
     try:
         with driver.pipeline():
@@ -86,6 +86,11 @@ def send(
             # Asked through SQLAlchemy, which so learns that its pooled connections are gone.
             connection.exec_driver_sql("SELECT 1")
         if binding.description is None:
-            raise
-        failure = error
+            raise _as_sqlalchemys(sql, error) from error
+        failure = None if first is None else _as_sqlalchemys(first.sql, error)
     return Sent(binding.fetchone(), found, failure)
+
+
+def _as_sqlalchemys(sql: str, error: psycopg.Error) -> Exception:
+    """Return what SQLAlchemy would have raised, which is what everybody catches."""
+    return DBAPIError.instance(sql, None, error, psycopg.Error)

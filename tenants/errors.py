@@ -38,6 +38,13 @@ class DatabaseUnavailableError(TenancyError):
     """PostgreSQL did not answer, or the connection pool is exhausted; try again soon."""
 
 
+class DatabaseOverloadedError(DatabaseUnavailableError):
+    """PostgreSQL answers, but cannot do this: a statement took too long, memory or disk is full.
+
+    Whoever repeats what a database that was away lost must not repeat this for ever.
+    """
+
+
 class StalePlanError(DatabaseUnavailableError):
     """A migration changed a column's type under a prepared statement.
 

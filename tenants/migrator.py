@@ -19,7 +19,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tenants import ddl, names, roles
 from tenants.errors import NotMigratedError
@@ -138,8 +138,14 @@ def _lanes(admin: Engine, count: int) -> Iterator[SimpleQueue[Connection]]:
     """
     with ExitStack() as stack:
         idle: SimpleQueue[Connection] = SimpleQueue()
-        for _ in range(count):
-            idle.put(stack.enter_context(admin.connect()))
+        for number in range(count):
+            try:
+                idle.put(stack.enter_context(admin.connect()))
+            except OperationalError:
+                # One is enough; a server that is short of connections may have no more.
+                if number == 0:
+                    raise
+                break
         yield idle
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from tenants import binding, names
 from tenants.errors import (
+    DatabaseOverloadedError,
     DatabaseUnavailableError,
     OrganizationMigratingError,
     OrganizationNotFoundError,
@@ -35,6 +36,9 @@ STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
 
 CONNECT_TIMEOUT_S = 3
+BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+"""Somebody else changes the same thing; left to whoever asked."""
+
 
 NETWORK = {
     "connect_timeout": CONNECT_TIMEOUT_S,
@@ -316,20 +320,25 @@ def _errors_told_apart() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseUnavailableError("the connection pool is exhausted") from error
     except DBAPIError as error:
-        gone = isinstance(error, OperationalError) and not isinstance(
-            error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected
-        )
-        if error.connection_invalidated or gone:
+        if error.connection_invalidated or _is_away(error.orig):
             raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
+        if isinstance(error, OperationalError) and not isinstance(error.orig, BUSY):
+            raise DatabaseOverloadedError(str(error.orig)) from error
         if _is_stale_plan(error.orig):
             raise StalePlanError("a prepared statement outlived a migration") from error
         raise
-    except psycopg.OperationalError as error:
-        raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
-    except psycopg.errors.FeatureNotSupported as error:
-        if _is_stale_plan(error):
-            raise StalePlanError("a prepared statement outlived a migration") from error
-        raise
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Tell whether there is no server to talk to.
+
+    No code: libpq found none. Class 08: the connection broke. 57P: the server starts or stops.
+    53300: it takes no more connections. (PostgreSQL's manual, appendix A.)
+    """
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    code = error.sqlstate
+    return code is None or code.startswith(("08", "57P")) or code == "53300"
 
 
 def _is_stale_plan(error: BaseException | None) -> bool:

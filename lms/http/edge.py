@@ -135,7 +135,7 @@ class Edge:
             except RecordedRefusalError:
                 raise
             except Exception:
-                if keyed.held:
+                if keyed.held_until is not None:
                     with suppress(TenancyError), self.database.transaction(call.scope) as last:
                         keyed.let_go(last)
                 raise

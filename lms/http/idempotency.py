@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
 from flask import Request, Response
-from sqlalchemy import bindparam, text
+from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -34,7 +36,7 @@ INSERT_KEY = text("""
            (user_id, operation, key, request_hash, subject_id, claimed_until)
     VALUES (:user_id, :operation, :key, :request_hash, :subject_id,
             clock_timestamp() + make_interval(secs => :lease_seconds))
-    ON CONFLICT DO NOTHING RETURNING subject_id
+    ON CONFLICT DO NOTHING RETURNING subject_id, claimed_until
 """)
 FIND_KEY = text("""
     SELECT request_hash, status, body, content_type, headers FROM idempotency_keys
@@ -45,11 +47,12 @@ CLAIM_AGAIN = text("""
        SET claimed_until = clock_timestamp() + make_interval(secs => :lease_seconds)
      WHERE user_id = :user_id AND operation = :operation AND key = :key
        AND status IS NULL AND claimed_until < clock_timestamp()
-    RETURNING subject_id
+    RETURNING subject_id, claimed_until
 """)
 LET_GO = text("""
     UPDATE idempotency_keys SET claimed_until = clock_timestamp()
      WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
+       AND claimed_until = :claimed_until
 """)
 STORE_RESPONSE = text("""
     UPDATE idempotency_keys
@@ -97,7 +100,7 @@ class IdempotentRequest:
         operation: the operation's id.
         key: as the client sent it.
         request_hash: SHA-256 of path and body.
-        held: whether this request holds the key now.
+        held_until: end of this request's own claim, None before it; tells it from another's.
         stored: whether its answer is kept already.
     """
 
@@ -105,7 +108,7 @@ class IdempotentRequest:
     operation: str
     key: str
     request_hash: str
-    held: bool = False
+    held_until: datetime | None = None
     stored: bool = False
 
     @classmethod
@@ -136,6 +139,7 @@ class IdempotentRequest:
             IdempotencyKeyReusedError: the key came with another request before.
             RequestInProgressError: the first request still runs.
         """
+        self.held_until = None
         try:
             claimed = session.execute(
                 INSERT_KEY,
@@ -145,16 +149,17 @@ class IdempotentRequest:
                     "subject_id": new_id(),
                     "lease_seconds": LEASE_SECONDS,
                 },
-            ).scalar()
+            ).one_or_none()
         except OperationalError as error:
             if isinstance(error.orig, psycopg.errors.LockNotAvailable):
                 raise _in_progress() from error
             raise
-        subject_id = claimed if claimed is not None else self._resume(session)
-        self.held = True
-        return subject_id
+        if claimed is None:
+            claimed = self._resume(session)
+        self.held_until = claimed.claimed_until
+        return claimed.subject_id
 
-    def _resume(self, session: Session) -> UUID:
+    def _resume(self, session: Session) -> Row[Any]:
         row = session.execute(FIND_KEY, self._where()).one()
         if row.request_hash != self.request_hash:
             raise IdempotencyKeyReusedError(
@@ -166,14 +171,14 @@ class IdempotentRequest:
             response.headers["Idempotency-Replayed"] = "true"
             raise ReplayedResponse(response)
         again = {**self._where(), "lease_seconds": LEASE_SECONDS}
-        subject_id = session.execute(CLAIM_AGAIN, again).scalar()
-        if subject_id is None:
+        claimed = session.execute(CLAIM_AGAIN, again).one_or_none()
+        if claimed is None:
             raise _in_progress()
-        return subject_id
+        return claimed
 
     def let_go(self, session: Session) -> None:
         """Let the next request with this key resume at once: this one ended without an outcome."""
-        session.execute(LET_GO, self._where())
+        session.execute(LET_GO, {**self._where(), "claimed_until": self.held_until})
 
     def store(self, session: Session, response: Response) -> None:
         """Keep the response beside its effect; the last thing that this transaction does."""

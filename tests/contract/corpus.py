@@ -54,9 +54,30 @@ class Input:
     def __str__(self) -> str:
         return f"{self.operation.id} as {self.role}: {self.kind} {self.name[:80]!r}"
 
-    def chosen(self, one_in: int) -> bool:
-        """Whether a sample of one in so many has it: always the same ones."""
-        return crc32(str(self).encode("utf-8", "replace")) % one_in == 0
+    @property
+    def lot(self) -> int:
+        """A number that is always the same, by which samples are drawn."""
+        return crc32(str(self).encode("utf-8", "replace"))
+
+
+def sample(operation: Described, limit: int, one_in: int) -> list[Input]:
+    """Return one input of an operation in so many, always the same ones and at least one."""
+    whole = list(inputs(operation, limit))
+    return [one for one in whole if one.lot % one_in == 0] or [min(whole, key=lambda one: one.lot)]
+
+
+def well_formed(operation: Described) -> Input:
+    """Return the request that an operation's document shows, which nothing is wrong with."""
+    valid = None if operation.body is None else json.dumps(example(operation.body)).encode()
+    return Input(
+        operation,
+        "well-formed",
+        "as documented",
+        operation.method,
+        operation.path,
+        body=valid,
+        role=operation.role,
+    )
 
 
 def inputs(operation: Described, limit: int) -> Iterator[Input]:

@@ -13,9 +13,11 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from lms.config import Settings
-from tenants.session import Database
+from tenants import names
+from tenants.session import Database, OrganizationScope
 from tests.contract.world import SampleWorld, make_world
 from tests.servers.api import serving
 
@@ -276,5 +278,31 @@ def test_a_half_sent_body_changes_nothing_wherever_bodies_are_read(
     known: dict[str, Any] = served.world.known
     for name, value in known.items():
         path = path.replace("{" + name + "}", value)
+    before = contents(served)
     head = served.head(method, path, JSON, "Idempotency-Key: k", *headers, token="student")
     holds(served, served.exchange(head, *pieces, half=True), 400, 413, NOT_ANSWERED)
+    after = contents(served)
+    assert {what for what in before | after if before.get(what) != after.get(what)} == set()
+
+
+def contents(served: Served) -> dict[str, object]:
+    """Return the rows of each of the organization's tables, and its stored files.
+
+    Without keys of idempotent requests: they are taken before a body is read.
+    """
+    world = served.world
+    tables = text(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> 'idempotency_keys'"
+        " AND relnamespace = CAST(:schema AS regnamespace)"
+    )
+    schema = names.schema_name(world.organization_id)
+    found: dict[str, object] = {}
+    with world.database.transaction(OrganizationScope(world.organization_id)) as session:
+        for table in session.scalars(tables, {"schema": schema}):
+            rows = text(f"SELECT CAST(t AS text) FROM {names.quote(table)} t")
+            found[table] = sorted(session.scalars(rows))
+    root = world.settings.storage_path
+    assert root is not None
+    files = ((path, path.stat()) for path in root.rglob("*") if path.is_file())
+    found |= {str(path): (status.st_size, status.st_mtime_ns) for path, status in files}
+    return found

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from lms.config import Settings
@@ -203,8 +202,3 @@ def make_world(
 def authorization(world: SampleWorld, role: str | None) -> dict[str, str]:
     """Return the headers with which a role speaks; None is nobody."""
     return {} if role is None else {"Authorization": f"Bearer {world.tokens[role]}"}
-
-
-def client_of(world: SampleWorld) -> FlaskClient:
-    """Return a client that keeps no cookies."""
-    return world.app.test_client(use_cookies=False)

@@ -37,6 +37,8 @@ class Faults:
         self._healers: list[threading.Timer] = []
         self._frozen: list[psutil.Process] = []
         self._deliveries = 0
+        self._spoilings = 0
+        self._storage = threading.Lock()
 
     def kill(self, role: Role) -> bool:
         """Kill -9 one process of a role."""
@@ -93,12 +95,17 @@ class Faults:
         return True
 
     def spoil_storage(self, mode: Mode, seconds: float) -> bool:
-        """Spoil all traffic with the store for a while; does not wait."""
+        """Spoil all traffic with the store for a while, or until the next spoiling; no waiting."""
+        with self._storage:
+            self._spoilings += 1
+            number, self._stand.proxy.mode = self._spoilings, mode
 
         def heal() -> None:
-            self._stand.proxy.mode = "pass"
+            # The next spoiling lasts its own time.
+            with self._storage:
+                if number == self._spoilings:
+                    self._stand.proxy.mode = "pass"
 
-        self._stand.proxy.mode = mode
         self._later(seconds, heal)
         return True
 

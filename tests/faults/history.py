@@ -63,7 +63,7 @@ class History:
             when: SQL over NEW; only versions for which it holds are kept.
         """
         statement = sql.SQL(
-            "CREATE TRIGGER faults_keep AFTER INSERT OR UPDATE ON {}"
+            "CREATE OR REPLACE TRIGGER faults_keep AFTER INSERT OR UPDATE ON {}"
             " FOR EACH ROW WHEN ({}) EXECUTE FUNCTION faults.keep()"
         ).format(sql.Identifier(schema, table), sql.SQL(when))  # pyright: ignore[reportArgumentType] - a condition of the test's own
         with self._engine.begin() as connection:

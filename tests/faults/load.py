@@ -46,7 +46,7 @@ class Load:
         stand: whose API.
         slug: the organization.
         heard: all answers, in order.
-        stop: set to end the readers; writers end when all they have is written.
+        stop: set to end all; a writer first has what it has begun acknowledged.
     """
 
     stand: Stand
@@ -69,7 +69,7 @@ class Load:
         *,
         pause: float,
         patience: float = 60.0,
-    ) -> int:
+    ) -> None:
         """Write each of several things, repeating the very request until it is acknowledged.
 
         Args:
@@ -80,10 +80,10 @@ class Load:
             pause: seconds between them.
             patience: seconds after which one that was not acknowledged is an error.
 
-        Returns:
-            How many were acknowledged: all, or an error is raised.
+        Raises:
+            AssertionError: one was not acknowledged.
         """
-        client, done = self.stand.client(self.slug), 0
+        client = self.stand.client(self.slug)
         for path, body, key in requests:
             if self.stop.is_set():
                 break
@@ -92,9 +92,7 @@ class Load:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"{what} was not acknowledged in {patience} s")
                 time.sleep(0.1)
-            done += 1
             time.sleep(pause)
-        return done
 
     def summary(self) -> str:
         """Return how many answers of each kind there were, and the slowest."""
@@ -132,10 +130,18 @@ class Load:
 
 
 @contextmanager
-def in_threads(*steps: Callable[[], Any]) -> Iterator[list[Future[Any]]]:
-    """Run steps beside the block; their errors are raised at its end."""
+def in_threads(*steps: Callable[[], Any], stop: threading.Event) -> Iterator[list[Future[Any]]]:
+    """Run steps beside the block; their errors are raised at its end.
+
+    Args:
+        steps: run until `stop` is set, or end earlier.
+        stop: set when the block is left, also by an error: its threads are waited for.
+    """
     with ThreadPoolExecutor(len(steps)) as threads:
         futures = [threads.submit(step) for step in steps]
-        yield futures
-        for future in futures:
-            future.result()
+        try:
+            yield futures
+        finally:
+            stop.set()
+    for future in futures:
+        future.result()

@@ -176,16 +176,18 @@ def _children(process: psutil.Process, *, recursive: bool = False) -> list[psuti
         return []
 
 
+def fresh_slug(name: str) -> str:
+    """Return a slug that nobody has: a stand serves many tests, and a test many times."""
+    return f"{name}-{new_id().hex[-12:]}"
+
+
 @contextmanager
-def running_stand(
-    folder: Path, *, media_workers: int = 2, settings: Mapping[str, str] | None = None
-) -> Iterator[Stand]:
+def running_stand(folder: Path, *, media_workers: int = 2) -> Iterator[Stand]:
     """Start a stand and end everything of it afterwards.
 
     Args:
         folder: for its data and logs; a path that an unprivileged user may enter.
         media_workers: how many workers serve the queue `media`; one serves `default`.
-        settings: of the product, by the names of their environment variables, beside the stand's.
     """
     said: list[str] = []
     postgres, redis = (
@@ -205,7 +207,7 @@ def running_stand(
         postgres.start()
         redis.start()
         proxy = stack.enter_context(Proxy(s3_port))
-        environment = _environment(folder, postgres, redis, proxy.url) | dict(settings or {})
+        environment = _environment(folder, postgres, redis, proxy.url)
         read = Settings.from_environment(environment)
         migrator.upgrade_platform(postgres.admin_url, read.database_url)
         database, app = create_database(read), create_app(read)

@@ -31,6 +31,12 @@ TRIES = 5
 """How often a fault looks for a victim before the next one has its turn."""
 
 SETTLE_SECONDS = 300.0
+OVERTIME_SECONDS = 300.0
+"""So much longer than planned a storm may take until all its faults have met something."""
+
+IDLE = "idle"
+"""Instead of a phase, where a fault met no conversion."""
+
 BROKEN = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(range(256)) * 20
 
 Strike = Callable[[psutil.Process | None], bool]
@@ -107,7 +113,7 @@ class Storm:
         say: takes lines for people.
         uploaded: the videos that the API has accepted.
         broken: those of them that cannot be converted.
-        struck: how often each kind of fault met a conversion in each phase.
+        struck: how often each kind of fault met a conversion in each phase, or IDLE.
         aim_seconds: how long a fault waits for a conversion in the phase that it aims at.
         ended: set when no more is to be uploaded.
     """
@@ -124,16 +130,39 @@ class Storm:
     aim_seconds: float = 2.0
     ended: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def met(self) -> int:
+        """How many faults met a conversion."""
+        return sum(n for (_, phase), n in self.struck.items() if phase != IDLE)
+
+    @property
+    def missing(self) -> list[str]:
+        """The kinds of faults that met no conversion so far."""
+        met = {kind for (kind, phase), n in self.struck.items() if n and phase != IDLE}
+        return [kind for kind in strikes_on(self.faults) if kind not in met]
+
     def run(self, kinds: Iterator[str], count: int, *, seconds: float) -> None:
-        """Strike `count` times, spread over so many seconds or more."""
+        """Strike until `count` faults met a conversion, and one of each kind did.
+
+        Args:
+            kinds: what comes next, without end.
+            count: how many.
+            seconds: over which they are spread; it may take longer.
+
+        Raises:
+            AssertionError: it took far longer.
+        """
         strikes, phases, began = strikes_on(self.faults), Phases(self.stand), time.monotonic()
         with ThreadPoolExecutor(len(self.teachers)) as threads:
             uploads = [threads.submit(self._upload, teacher) for teacher in self.teachers]
             try:
-                while sum(self.struck.values()) < count:
-                    kind = next(kinds)
+                while self.met < count or self.missing:
+                    assert time.monotonic() < began + seconds + OVERTIME_SECONDS, (
+                        f"{self.met} of {count} faults met a conversion; none: {self.missing}"
+                    )
+                    kind = next(kinds) if self.met < count else self.rng.choice(self.missing)
                     any(self._strike(kind, strikes[kind][0], phases) for _ in range(TRIES))
-                    done = sum(self.struck.values())
+                    done = self.met
                     if done % 10 == 0:
                         self.say(self._progress(done, count, began))
                     if any(upload.done() for upload in uploads):
@@ -189,12 +218,18 @@ class Storm:
         )
 
     def histogram(self) -> str:
-        """Return the faults by kind and by the phase of the conversion that they met."""
-        columns = (*PHASES, "idle")
-        lines = [f"{'fault':28}" + "".join(f"{column:>9}" for column in columns) + f"{'all':>7}"]
-        for kind in sorted({kind for kind, _ in self.struck}):
-            counts = [self.struck[kind, column] for column in columns]
-            lines.append(f"{kind:28}" + "".join(f"{n:9}" for n in counts) + f"{sum(counts):7}")
-        totals = [sum(n for (_, at), n in self.struck.items() if at == c) for c in columns]
-        lines.append(f"{'all':28}" + "".join(f"{n:9}" for n in totals) + f"{sum(totals):7}")
-        return "\n".join(lines)
+        """Return the faults by kind and by the phase of the conversion that they met.
+
+        Those that met none stand apart, in the last column.
+        """
+        heads = "".join(f"{column:>9}" for column in (*PHASES, "met", IDLE))
+        kinds = sorted({kind for kind, _ in self.struck})
+        lines = [f"{'fault':28}{heads}", *(self._line(kind, {kind}) for kind in kinds)]
+        return "\n".join([*lines, self._line("all", set(kinds))])
+
+    def _line(self, name: str, kinds: set[str]) -> str:
+        of = {
+            column: sum(self.struck[kind, column] for kind in kinds) for column in (*PHASES, IDLE)
+        }
+        idle = of.pop(IDLE)
+        return f"{name:28}" + "".join(f"{n:9}" for n in (*of.values(), sum(of.values()), idle))

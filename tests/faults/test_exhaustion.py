@@ -22,7 +22,7 @@ from tenants import names
 from tenants.errors import DatabaseUnavailableError
 from tenants.session import PLATFORM, Database, OrganizationScope
 from tests.factories.people import Person, make_user
-from tests.faults.stand import Stand
+from tests.faults.stand import Stand, fresh_slug
 
 PROMISED_SECONDS = 2.0
 SLACK = 3
@@ -124,11 +124,12 @@ def test_a_transaction_that_idles_too_long_is_ended_and_the_next_one_works(
 
 
 def test_a_few_slow_clients_keep_nobody_else_waiting(stand: Stand) -> None:
-    organization_id = stand.make_organization("slow")
+    slug = fresh_slug("slow")
+    organization_id = stand.make_organization(slug)
     person = make_user(stand.database, organization_id, "admin", app=stand.app)
-    client = stand.client("slow")
+    client = stand.client(slug)
     with ExitStack() as opened:
-        slow = [opened.enter_context(slow_client(stand, person)) for _ in range(SLOW_CLIENTS)]
+        slow = [opened.enter_context(slow_client(stand, slug, person)) for _ in range(SLOW_CLIENTS)]
         for _ in range(10):
             for connection in slow:
                 connection.sendall(b" ")
@@ -138,12 +139,12 @@ def test_a_few_slow_clients_keep_nobody_else_waiting(stand: Stand) -> None:
 
 
 @contextmanager
-def slow_client(stand: Stand, person: Person) -> Iterator[socket.socket]:
+def slow_client(stand: Stand, slug: str, person: Person) -> Iterator[socket.socket]:
     """Begin a request whose body comes byte by byte, and never all of it."""
     url = urlsplit(stand.base_url)
     head = (
         "POST /api/v1/courses HTTP/1.1",
-        "Host: slow.localhost",
+        f"Host: {slug}.{stand.settings.base_domain}",
         f"Authorization: {person.headers['Authorization']}",
         "Content-Type: application/json",
         "Content-Length: 1000",

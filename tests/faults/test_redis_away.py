@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.factories.jobs import until
 from tests.factories.media import make_clip
 from tests.faults.faults import Faults
-from tests.faults.stand import Stand
+from tests.faults.stand import Stand, fresh_slug
 from tests.faults.videos import make_teacher
 
 STATE = text("SELECT state FROM videos WHERE id = :id")
@@ -22,11 +22,12 @@ def test_a_video_that_is_uploaded_without_redis_is_converted_when_it_is_back(
     stand: Stand, faults: Faults, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", seconds=0.6, size="64x36").read_bytes()
-    teacher = make_teacher(stand, stand.make_organization("quiet"), "quiet")
+    slug = fresh_slug("quiet")
+    teacher = make_teacher(stand, stand.make_organization(slug), slug)
     stand.redis.kill()
     began = time.monotonic()
     video_id = teacher.upload(clip)
-    assert time.monotonic() - began < 3 * SLOWEST_SECONDS
+    assert time.monotonic() - began < SLOWEST_SECONDS
     assert teacher.refusals == {}
 
     faults.heal()

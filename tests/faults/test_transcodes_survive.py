@@ -20,8 +20,8 @@ from tests.factories.jobs import LEASE_SECONDS
 from tests.factories.media import make_clip
 from tests.faults.faults import Faults
 from tests.faults.history import History
-from tests.faults.recovery import failed_attempts, recoveries, timeline
-from tests.faults.stand import Stand, running_stand
+from tests.faults.recovery import Recovery, failed_attempts, recoveries, timeline
+from tests.faults.stand import Stand, fresh_slug, running_stand
 from tests.faults.storm import Storm, strikes_on
 from tests.faults.videos import Teacher, make_teacher
 
@@ -83,8 +83,9 @@ def outcomes(stand: Stand, teacher: Teacher, history: History) -> dict[UUID, Out
     }
 
 
-def begin(stand: Stand, history: History, slug: str) -> Teacher:
+def begin(stand: Stand, history: History, name: str) -> Teacher:
     """Make an organization with a teacher; each publication of its videos is kept."""
+    slug = fresh_slug(name)
     organization_id = stand.make_organization(slug)
     history.keep(names.schema_name(organization_id), "videos", when="NEW.state = 'ready'")
     return make_teacher(stand, organization_id, slug)
@@ -98,8 +99,12 @@ def weather(stand: Stand, folder: Path, seed: int, say: Callable[[str], None]) -
     return Storm(stand, Faults(stand, rng), [], clip, rng, say)
 
 
-def assert_survived(storm: Storm, history: History) -> None:
-    """Nothing was lost, nothing doubled, and what lost its worker came back in time."""
+def assert_survived(storm: Storm, history: History) -> list[Recovery]:
+    """Nothing was lost, nothing doubled, and what lost its worker came back in time.
+
+    Returns:
+        How what lost its worker came back.
+    """
     stand = storm.stand
     found = {
         video_id: outcome
@@ -116,10 +121,11 @@ def assert_survived(storm: Storm, history: History) -> None:
     work = history.versions("platform", "work")
     back = recoveries(work)
     refusals: Counter[str] = sum((teacher.refusals for teacher in storm.teachers), Counter())
+    publications = sum(outcome.publications for outcome in found.values())
     storm.say(storm.histogram())
     storm.say(
         f"{len(storm.uploaded)} videos, {len(storm.broken)} of them broken;"
-        f" {sum(outcome.publications for outcome in found.values())} publications;"
+        f" {publications} publications;"
         f" lost {len(lost)}, wrong {len(wrong)}"
     )
     storm.say(f"told to come back: {dict(refusals)}; pieces spoiled: {stand.proxy.spoiled}")
@@ -134,10 +140,12 @@ def assert_survived(storm: Storm, history: History) -> None:
             f" {sum(s <= BACK_SECONDS for s in seconds)} within lease + 5 s"
         )
     assert (lost, wrong) == ([], [])
+    assert publications > 0
     late = [one for one in back if one.seconds > SLACK * BACK_SECONDS]
     for one in late:
         storm.say(f"{one}\n{timeline(work, one.work_id)}")
     assert late == []
+    return back
 
 
 @pytest.fixture
@@ -150,8 +158,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 
 def kinds_in_turn(storm: Storm) -> Iterator[str]:
+    """Give all, then those again that met no conversion."""
     while True:
-        kinds = list(strikes_on(storm.faults))
+        kinds = storm.missing or list(strikes_on(storm.faults))
         storm.rng.shuffle(kinds)
         yield from kinds
 
@@ -182,11 +191,11 @@ def test_transcodes_survive_hundreds_of_faults(folder: Path, say: Callable[[str]
         try:
             history = History(stand.postgres.admin_url)
             storm = weather(stand, folder, seed, say)
-            storm.teachers += [begin(stand, history, slug) for slug in ("storm", "gale")]
+            storm.teachers += [begin(stand, history, name) for name in ("storm", "gale")]
             history.keep("platform", "work")
             storm.run(kinds_by_weight(storm), count, seconds=LONG_SECONDS * count / LONG_FAULTS)
             storm.settle()
-            assert_survived(storm, history)
+            assert assert_survived(storm, history), "no work lost its worker"
         except BaseException:
             print(stand.logs())
             raise

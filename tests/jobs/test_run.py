@@ -21,7 +21,11 @@ from lms.compose import create_storage
 from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
-from tenants.errors import DatabaseUnavailableError, OrganizationMigratingError
+from tenants.errors import (
+    DatabaseOverloadedError,
+    DatabaseUnavailableError,
+    OrganizationMigratingError,
+)
 from tenants.session import PLATFORM, Database, OrganizationScope
 
 NOWHERE = "postgresql+psycopg://app@127.0.0.1:9/none"
@@ -165,6 +169,30 @@ def test_whoever_is_to_stop_does_not_wait_for_a_database_that_is_away(
     assert time.monotonic() - began < PATIENCE_SECONDS / 3
     monkeypatch.undo()
     assert row(context, work_id).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [
+        (DatabaseUnavailableError("PostgreSQL is not reachable"), 0),
+        (DatabaseOverloadedError("canceling statement due to statement timeout"), 1),
+    ],
+)
+def test_a_database_that_is_away_costs_no_attempt_and_one_that_is_overloaded_does(
+    context: JobContext,
+    handled: Callable[..., list[str]],
+    error: DatabaseUnavailableError,
+    attempts: int,
+) -> None:
+    def meet_it(_context: JobContext, _claim: Claim) -> None:
+        raise error
+
+    handled(meet_it)
+    work_id = add_work(context)
+    run_work(context, work_id)
+    left = row(context, work_id)
+    assert (left.state, left.attempts, left.later) == ("waiting", attempts, True)
+    assert (left.error is not None) == bool(attempts)
 
 
 def test_patience_ends_when_the_worker_is_to_stop(context: JobContext) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from http.client import HTTPConnection
 from pathlib import Path
@@ -17,6 +18,7 @@ from lms.embedded.process import LOOPBACK, free_port, spawn
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
+STOP_SECONDS = 20.0
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -47,7 +49,8 @@ def serving(settings: Settings, log: Path, *, threads: int) -> Iterator[int]:
                 *("--port", str(port), "--workers", "1", "--blocking-threads", str(threads)),
                 *("--no-ws", "wsgi:app"),
             ],
-            death_signal=signal.SIGKILL,
+            # It hands SIGTERM on to its workers; killed, it would leave them behind.
+            death_signal=signal.SIGTERM,
             output=output,
             env=environment(settings),
             cwd=ROOT,
@@ -60,8 +63,17 @@ def serving(settings: Settings, log: Path, *, threads: int) -> Iterator[int]:
             time.sleep(0.1)
         yield port
     finally:
-        process.terminate()
-        process.wait(START_SECONDS)
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the parent to end, then kill what is left of its group, its workers included."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _is_ready(port: int) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import URL, make_url
 
+from lms.embedded.cluster import end
 from lms.embedded.process import LOOPBACK, account_for, explain, free_port, spawn, tail
 
 START_SECONDS = 15.0
@@ -91,7 +92,7 @@ class PgBouncer:
         with self._log.open("wb") as log:
             self._process = spawn(
                 [str(program), str(settings)],
-                death_signal=signal.SIGTERM,
+                death_signal=signal.SIGQUIT,
                 output=log,
                 env={"PATH": os.defpath, "LC_ALL": "C"},
                 account=account,
@@ -101,8 +102,8 @@ class PgBouncer:
     def stop(self) -> None:
         """End it at once; does nothing if it does not run."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(START_SECONDS)
+            # Since 1.23 it waits for its clients after SIGTERM.
+            end(self._process, [signal.SIGQUIT])
             self._process = None
 
     def _wait_until_ready(self) -> None:

@@ -8,9 +8,14 @@ from uuid import UUID
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from lms.core.ids import new_id
-from tenants.errors import DatabaseUnavailableError, OrganizationNotFoundError
+from tenants.errors import (
+    DatabaseOverloadedError,
+    DatabaseUnavailableError,
+    OrganizationNotFoundError,
+)
 from tenants.session import (
     PLATFORM,
     Database,
@@ -53,7 +58,7 @@ def test_when_it_fails_the_transaction_does_and_the_next_one_works(
     database: Database, acme: UUID
 ) -> None:
     with (
-        pytest.raises(psycopg.errors.DivisionByZero),
+        pytest.raises(DBAPIError, match="division by zero"),
         database.transaction(OrganizationScope(acme), BROKEN),
     ):
         pytest.fail("it began all the same")
@@ -108,3 +113,47 @@ def test_after_the_server_closed_its_connections_one_transaction_fails_and_the_n
         pytest.fail("it began all the same")
     with database.transaction(scope, first) as session:
         assert session.execute(own).scalar_one() not in pids
+
+
+def test_a_binding_that_postgresql_refuses_is_an_error_of_sqlalchemys_as_any_other(
+    database: Database, admin_engine: Engine, make_organization: Callable[..., UUID]
+) -> None:
+    organization_id = make_organization()
+    role = f"o_{organization_id.hex}"
+    with admin_engine.begin() as admin:
+        admin.exec_driver_sql(f'ALTER ROLE "{role}" RENAME TO "gone_{role}"')
+    try:
+        with (
+            pytest.raises(DBAPIError, match="does not exist"),
+            database.transaction(OrganizationScope(organization_id), WHO),
+        ):
+            pytest.fail("it began all the same")
+    finally:
+        with admin_engine.begin() as admin:
+            admin.exec_driver_sql(f'ALTER ROLE "gone_{role}" RENAME TO "{role}"')
+
+
+def test_a_table_that_somebody_holds_is_not_taken_for_a_database_that_is_away(
+    make_database: Callable[..., Database], admin_engine: Engine, acme: UUID
+) -> None:
+    database = make_database()
+    with admin_engine.begin() as admin:
+        admin.exec_driver_sql("LOCK TABLE platform.organizations IN ACCESS EXCLUSIVE MODE")
+        with (
+            pytest.raises(DBAPIError) as refused,
+            database.transaction(OrganizationScope(acme)),
+        ):
+            pytest.fail("it began all the same")
+    assert isinstance(refused.value.orig, psycopg.errors.LockNotAvailable)
+
+
+def test_a_statement_that_takes_too_long_overloads_a_database_that_is_there(
+    make_database: Callable[..., Database], acme: UUID
+) -> None:
+    slow = text("SELECT count(*) FROM generate_series(1, 100000000)")
+    with (
+        pytest.raises(DatabaseOverloadedError),
+        make_database().transaction(OrganizationScope(acme)) as session,
+    ):
+        session.execute(text("SET LOCAL statement_timeout = 50"))
+        session.execute(slow)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, event, text
 
@@ -257,3 +258,29 @@ def test_two_migrations_of_a_fresh_database_at_once_both_succeed(
             for run in runs:
                 run.kill()
     assert [run.returncode for run in runs] == [0, 0], complaints
+
+
+def test_a_server_that_is_short_of_connections_is_migrated_over_those_it_gives(
+    servers: Servers,
+    make_organization: Callable[..., UUID],
+    backends: list[int],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organizations = [make_organization() for _ in range(3)]
+    request.getfixturevalue("next_revision")
+    create = migrator.create_admin_engine
+
+    def short(url: str) -> Engine:
+        engine = create(url)
+        event.listen(engine, "do_connect", refuse_the_third)
+        return engine
+
+    def refuse_the_third(*_arguments: object) -> None:
+        if len(backends) >= 2:
+            raise psycopg.OperationalError("sorry, too many clients already")
+
+    monkeypatch.setattr(migrator, "create_admin_engine", short)
+    report = migrator.upgrade_organizations(servers.admin_url, only=organizations, connections=3)
+    assert report.migrated == organizations
+    assert len(backends) == 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import Engine
 
+from bench import seed as seeding
 from bench.academy import Shape
 from bench.check import check_answers
 from bench.in_process import asking
@@ -13,14 +15,21 @@ from bench.seed import BASE_DOMAIN, make_organizations
 from bench.target import make_tenants
 from lms.app import create_app
 from lms.config import Settings
+from lms.core.ids import new_id
 from tenants.session import Database
 
 SMALL = Shape(instructors=2, students=3, courses=20, outlines=1, runs=20)
 
 
 def test_seeded_academies_answer_with_the_substance_that_is_measured(
-    settings: Settings, database: Database, admin_engine: Engine
+    settings: Settings,
+    database: Database,
+    admin_engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The suite's database has other guests, and may have had these before.
+    word = new_id().hex[-12:]
+    monkeypatch.setattr(seeding, "slug_of", lambda number: f"academy-{word}-{number}")
     seed = make_organizations(admin_engine, database, login_role="app", count=2, shape=SMALL)
     tenants = make_tenants(seed, secret_key=settings.secret_key)
     app = create_app(replace(settings, base_domain=BASE_DOMAIN))

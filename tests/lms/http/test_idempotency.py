@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from lms.core.ids import new_id
+from lms.http.idempotency import IdempotentRequest, RequestInProgressError
 from tenants.session import Database, OrganizationScope
 from tests.factories.people import Person, make_user
 
@@ -143,6 +144,23 @@ def test_in_steps_another_request_with_the_key_does_not_let_it_go(
     set_claim(database, acme, key, "1 minute")
     assert send_in_steps(client, student, "other@acme.example", key).status_code == 422
     assert send_in_steps(client, student, email, key).json["code"] == "request_in_progress"
+
+
+def test_a_request_whose_claim_was_undone_does_not_let_anothers_go(
+    client: FlaskClient, database: Database, acme: UUID, student: Person
+) -> None:
+    scope, key = OrganizationScope(acme), str(uuid4())
+    first, second = (IdempotentRequest(student.id, "buy", key, "same") for _ in range(2))
+    with pytest.raises(ZeroDivisionError), database.transaction(scope) as session:
+        first.claim(session)
+        raise ZeroDivisionError
+    with database.transaction(scope) as session:
+        second.claim(session)
+    with database.transaction(scope) as session:
+        first.let_go(session)
+    third = IdempotentRequest(student.id, "buy", key, "same")
+    with pytest.raises(RequestInProgressError), database.transaction(scope) as session:
+        third.claim(session)
 
 
 def test_a_replay_repeats_the_headers_that_matter(client: FlaskClient, student: Person) -> None:
