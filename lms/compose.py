@@ -18,6 +18,7 @@ def create_database(settings: Settings, *, pool_size: int | None = None) -> Data
         pool_size=settings.database_pool_size if pool_size is None else pool_size,
         prepared_statements=settings.database_prepared_statements,
         organizations_per_connection=settings.database_organizations_per_connection,
+        statements_per_connection=settings.database_statements_per_connection,
     )
 
 

@@ -22,9 +22,10 @@ class Settings:
 
     database_url: str
     database_admin_url: str | None = None
-    database_pool_size: int = 5
+    database_pool_size: int = 3
     database_prepared_statements: bool = True
     database_organizations_per_connection: int = 400
+    database_statements_per_connection: int = 2000
     redis_url: str
     secret_key: str
     environment: Literal["development", "production"] = "development"
@@ -107,7 +108,13 @@ class Settings:
 
 
 POSITIVE = (
-    *("database_pool_size", "access_token_seconds", "refresh_token_seconds", "max_body_bytes"),
+    *(
+        "database_pool_size",
+        "database_statements_per_connection",
+        "access_token_seconds",
+        "refresh_token_seconds",
+        "max_body_bytes",
+    ),
     *("max_upload_bytes", "lease_seconds", "seat_hold_seconds"),
 )
 

@@ -1,4 +1,4 @@
-"""The first round trip of a transaction: BEGIN, the binding, and one query that needs it.
+"""The first round trip of a transaction: BEGIN, the binding, and queries that need it.
 
 Sent as a pipeline (libpq's pipeline mode): PostgreSQL runs the statements in order and answers them
 together, so that a request waits once where it would wait three times.
@@ -6,15 +6,21 @@ together, so that a request waits once where it would wait three times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString, Protocol, cast
 
 import psycopg
+from psycopg import pq
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 Row = tuple[Any, ...]
+
+OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+
+NAMED = "named"
+"""Under this name a connection's `info` keeps the comment that names whom it is bound to."""
 
 
 class Query(Protocol):
@@ -22,12 +28,12 @@ class Query(Protocol):
 
     @property
     def sql(self) -> LiteralString:
-        """With psycopg's placeholders."""
+        """With PostgreSQL's own placeholders, `$1`."""
         ...
 
     @property
-    def values(self) -> Mapping[str, Any]:
-        """By name."""
+    def values(self) -> Sequence[Any]:
+        """In the order of the placeholders."""
         ...
 
 
@@ -40,55 +46,89 @@ class Sent:
     """
 
     bound: Row | None
-    _first: psycopg.Cursor[Row] | None
+    _cursors: Sequence[psycopg.Cursor[Row]]
     _failure: Exception | None
 
-    def first(self) -> Row | None:
-        """Return the first row of the query that was sent along.
+    def rows(self) -> list[Row | None]:
+        """Return the first row of each query that was sent along.
 
-        Call it when the binding has been judged: where that found nothing, the query ran unbound
-        and its failure says nothing.
+        Call it when the binding has been judged: where that found nothing, the queries ran unbound
+        and their failure says nothing.
 
         Raises:
-            sqlalchemy.exc.DBAPIError: it failed.
+            sqlalchemy.exc.DBAPIError: one failed.
         """
         if self._failure is not None:
             raise self._failure
-        return None if self._first is None else self._first.fetchone()
+        return [cursor.fetchone() for cursor in self._cursors]
 
 
 def send(
-    connection: Connection, sql: LiteralString, values: Mapping[str, Any], first: Query | None
+    connection: Connection, sql: LiteralString, values: Sequence[Any], along: Sequence[Query]
 ) -> Sent:
-    """Begin the transaction: bind it, and send a query along.
+    """Begin the transaction: bind it, and send queries along.
 
     Args:
         connection: of an engine in AUTOCOMMIT, because psycopg's own BEGIN is a round trip apart.
-        sql: the binding, with psycopg's placeholders.
+        sql: the binding.
         values: of the binding.
-        first: what is asked along with it.
+        along: what is asked along with it, in this order; each returns rows.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the binding failed, or the connection is lost; the pool knows.
     """
     driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
-    found: psycopg.Cursor[Row] | None = None
+    cursors: list[psycopg.Cursor[Row]] = []
     failure: Exception | None = None
     binding = driver.cursor()
     try:
         with driver.pipeline():
             driver.execute("BEGIN")
             binding.execute(sql, values)
-            if first is not None:
-                found = driver.execute(first.sql, first.values)
+            for query in along:
+                cursors.append(driver.cursor())
+                named = query.sql + connection.info.get(NAMED, "")
+                cursors[-1].execute(cast("LiteralString", named), query.values)
     except psycopg.Error as error:
         if driver.closed:
             # Asked through SQLAlchemy, which so learns that its pooled connections are gone.
             connection.exec_driver_sql("SELECT 1")
         if binding.description is None:
             raise _as_sqlalchemys(sql, error) from error
-        failure = None if first is None else _as_sqlalchemys(first.sql, error)
-    return Sent(binding.fetchone(), found, failure)
+        failed = [query for query, it in zip(along, cursors, strict=False) if not it.description]
+        failure = _as_sqlalchemys(failed[0].sql, error) if failed else None
+    return Sent(binding.fetchone(), cursors, failure)
+
+
+def comment(schema: str) -> str:
+    """Return the SQL comment that makes a statement one organization's own."""
+    return f"\n-- {schema}"
+
+
+def name_organization(
+    connection: Connection, _cursor: object, statement: str, parameters: Any, *_context: object
+) -> tuple[str, Any]:
+    """Name the organization in each statement that is sent; SQLAlchemy's `before_cursor_execute`.
+
+    psycopg prepares a statement by its text, and PostgreSQL plans a prepared one anew whenever
+    `search_path` is another than the last time. With the name in it, each organization's is
+    prepared, and planned, for itself.
+    """
+    return statement + connection.info.get(NAMED, ""), parameters
+
+
+def roll_back(connection: Connection) -> None:
+    """End a transaction without a word to psycopg; SQLAlchemy's `rollback`, called before its own.
+
+    psycopg drops all prepared statements on a ROLLBACK that it sends, in case what they name was
+    made in the transaction. Nothing is made in ours, and a refused request is no reason to plan
+    everything anew.
+    """
+    if connection.closed or connection.invalidated:
+        return
+    driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
+    if driver.pgconn.transaction_status in OPEN:
+        driver.pgconn.exec_(b"ROLLBACK")
 
 
 def _as_sqlalchemys(sql: str, error: psycopg.Error) -> Exception:

@@ -8,7 +8,7 @@ organization's schema by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from tenants import binding, names
+from tenants import binding, names, pool
 from tenants.errors import (
     DatabaseOverloadedError,
     DatabaseUnavailableError,
@@ -34,6 +34,9 @@ from tenants.errors import (
 ACTIVE = frozenset({"active"})
 STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
+
+PREPARED_AFTER = 2
+"""Uses of a statement after which a connection keeps it prepared."""
 
 CONNECT_TIMEOUT_S = 3
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -96,22 +99,22 @@ class FirstQuery:
     It runs bound: it sees what the scope may see, and nothing else.
 
     Attributes:
-        sql: with psycopg's placeholders, `%(name)s`.
-        values: by name.
+        sql: with PostgreSQL's own placeholders, `$1`.
+        values: in their order.
     """
 
     sql: LiteralString
-    values: Mapping[str, Any]
+    values: Sequence[Any]
 
 
 BIND_ORGANIZATION = """
     SELECT o.state, o.revision, o.slug, o.name, o.currency, o.time_zone, o.locale, o.settings,
-           set_config('search_path', %(path)s, true), set_config('role', %(role)s, true)
+           set_config('search_path', $1, true), set_config('role', $2, true)
       FROM platform.organizations o
-     WHERE o.id = %(id)s
+     WHERE o.id = $3
 """
 BIND_PLATFORM = """
-    SELECT set_config('search_path', %(path)s, true), set_config('role', %(role)s, true)
+    SELECT set_config('search_path', $1, true), set_config('role', $2, true)
 """
 FIND_HOST = text("""
     SELECT o.id FROM platform.organizations o
@@ -139,9 +142,9 @@ def organization_of(session: Session) -> BoundOrganization:
     return bound
 
 
-def first_row(session: Session) -> tuple[Any, ...] | None:
-    """Return the first row that the transaction's `FirstQuery` found, or None."""
-    return session.info.get("first_row")
+def first_rows(session: Session) -> list[tuple[Any, ...] | None]:
+    """Return the first row, or None, that each of the transaction's `FirstQuery`s found."""
+    return session.info.get("first_rows", [])
 
 
 def on_commit(session: Session, callback: Callable[..., None], *ids: UUID | str) -> None:
@@ -166,24 +169,21 @@ def _bind(session: Session, transaction: SessionTransaction, connection: Connect
     if transaction.nested:
         return  # a savepoint, inside what is bound already
     scope = session.info.get("scope")
-    first = session.info.get("first_query")
+    along = session.info.get("first_queries", ())
     if isinstance(scope, OrganizationScope):
-        values = {
-            "id": scope.id,
-            "path": names.search_path(names.schema_name(scope.id)),
-            "role": names.role_name(scope.id),
-        }
-        sent = binding.send(connection, BIND_ORGANIZATION, values, first)
+        schema = names.schema_name(scope.id)
+        values = (names.search_path(schema), names.role_name(scope.id), scope.id)
+        connection.info[binding.NAMED] = binding.comment(schema)
+        sent = binding.send(connection, BIND_ORGANIZATION, values, along)
         served = session.info.get("served_revisions", frozenset())
         session.info["organization"] = _entered(scope, sent.bound, served)
-        connection.info.setdefault("organizations", set()).add(scope.id)
+        connection.info.setdefault(pool.KNOWN, set()).add(scope.id)
     elif isinstance(scope, PlatformScope):
-        path = names.search_path(names.PLATFORM_SCHEMA)
-        values = {"path": path, "role": names.PLATFORM_ROLE}
-        sent = binding.send(connection, BIND_PLATFORM, values, first)
+        values = (names.search_path(names.PLATFORM_SCHEMA), names.PLATFORM_ROLE)
+        sent = binding.send(connection, BIND_PLATFORM, values, along)
     else:
         raise UnboundSessionError("open sessions with Database.transaction(scope)")
-    session.info["first_row"] = sent.first()
+    session.info["first_rows"] = sent.rows()
 
 
 def _entered(
@@ -207,6 +207,8 @@ class Database:
         prepared_statements: off behind PgBouncer in transaction mode.
         organizations_per_connection: a backend keeps about 0.5 MB of catalog cache per schema it
             has touched and only closing it frees that; a connection over this budget is retired.
+        statements_per_connection: prepared statements that a connection keeps, those of all its
+            organizations together; each takes about 50 kB of the backend.
     """
 
     def __init__(
@@ -218,44 +220,59 @@ class Database:
         pool_timeout: float = 2.0,
         prepared_statements: bool = True,
         organizations_per_connection: int = 100,
+        statements_per_connection: int = 2000,
     ) -> None:
         self._served_revisions = served_revisions
+        self._statements_per_connection = statements_per_connection
         self._organizations_per_connection = organizations_per_connection
         self._engine = create_engine(
             url,
+            poolclass=pool.OrganizationPool,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout,
-            pool_use_lifo=True,
             # Transactions are begun by `tenants.binding`; what is outside of one is one statement.
             isolation_level="AUTOCOMMIT",
             json_deserializer=orjson.loads,
+            # Statements go out as they are written, with PostgreSQL's own placeholders: psycopg
+            # would read each for `%` on every use, because each names its organization.
+            paramstyle="numeric_dollar",
             connect_args={
                 **NETWORK,
-                "prepare_threshold": 5 if prepared_statements else None,
+                "cursor_factory": psycopg.RawCursor,
+                "prepare_threshold": PREPARED_AFTER if prepared_statements else None,
             },
         )
-        event.listen(self._engine, "checkin", self._retire_well_travelled)
+        event.listen(self._engine, "connect", self._keep_statements)
+        event.listen(self._engine, "before_cursor_execute", binding.name_organization, retval=True)
+        event.listen(self._engine, "rollback", binding.roll_back)
+        event.listen(self._engine, "checkin", self._take_back)
 
     @property
     def events(self) -> Engine:
         """The engine, for listeners that count statements; never for queries."""
         return self._engine
 
-    def _retire_well_travelled(self, _connection: object, record: Any) -> None:
-        if len(record.info.get("organizations", ())) > self._organizations_per_connection:
+    def _take_back(self, _driver: object, record: Any) -> None:
+        record.info.pop(binding.NAMED, None)
+        if len(record.info.get(pool.KNOWN, ())) > self._organizations_per_connection:
             record.invalidate()
 
-    @contextmanager
-    def transaction(self, scope: Scope, first: FirstQuery | None = None) -> Iterator[Session]:
-        """Open one transaction in `scope`; commit at the end, roll back when anything is raised.
+    def _begin_anew(self, session: Session) -> None:
+        """Let go of all connections: each may keep statements prepared before a migration."""
+        session.invalidate()
+        self._engine.dispose()
 
-        Reads commit too: psycopg drops its prepared statements on ROLLBACK, which costs more than
-        the read.
+    def _keep_statements(self, driver: psycopg.Connection[Any], _record: object) -> None:
+        driver.prepared_max = self._statements_per_connection
+
+    @contextmanager
+    def transaction(self, scope: Scope, *first: FirstQuery) -> Iterator[Session]:
+        """Open one transaction in `scope`; commit at the end, roll back when anything is raised.
 
         Args:
             scope: whose data it may reach.
-            first: sent along with the binding; see `first_row`.
+            first: sent along with the binding; see `first_rows`.
 
         Yields:
             A session bound to the scope.
@@ -268,16 +285,19 @@ class Database:
         """
         session = ScopedSession(self._engine, expire_on_commit=False)
         session.info["scope"] = scope
-        session.info["first_query"] = first
+        session.info["first_queries"] = first
         session.info["served_revisions"] = self._served_revisions
         with _errors_told_apart():
             try:
                 # Bound at once, so that a step without a query of its own is refused too.
-                session.connection()
+                with pool.wanting(scope.id if isinstance(scope, OrganizationScope) else None):
+                    session.connection()
                 yield session
                 session.commit()
-            except BaseException:
+            except BaseException as error:
                 session.rollback()
+                if isinstance(error, DBAPIError) and _is_stale_plan(error.orig):
+                    self._begin_anew(session)
                 raise
             finally:
                 session.close()

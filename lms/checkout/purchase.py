@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import BigInteger, DateTime, Integer, Row, Text, Uuid, column, select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout.errors import (
@@ -30,6 +30,7 @@ from lms.payments.errors import CurrencyMismatchError, InsufficientFundsError
 from lms.payments.models import Payment, Wallet
 
 Method = Literal["free", "wallet", "provider"]
+MOMENT = DateTime(timezone=True)
 
 # Each step reads the one before it, so they run, and lock, in this order: run (shared: it must not
 # change under the purchase), wallet, payment, enrollment, seats. A payment with this id means that
@@ -112,7 +113,15 @@ ENROLL = text("""
            e.version_id, e.attempt, e.state AS enrollment_state, e.hold_until, e.activated_at,
            e.created_at AS enrollment_created_at
       FROM (VALUES (1)) AS always LEFT JOIN payment p ON true LEFT JOIN enrolled e ON true
-""")
+""").columns(
+    *(column(step, BigInteger) for step in ("run", "paid", "payment", "enrolled", "seated")),
+    *(column("amount", BigInteger), column("currency", Text), column("payment_state", Text)),
+    *(column("succeeded_at", MOMENT), column("payment_created_at", MOMENT)),
+    *(column("version_id", Uuid), column("attempt", Integer), column("enrollment_state", Text)),
+    *(column("hold_until", MOMENT), column("activated_at", MOMENT)),
+    column("enrollment_created_at", MOMENT),
+)
+"""Columns are declared, so that SQLAlchemy does not read the answer's description every time."""
 
 FIND_RUN = text("""
     SELECT r.state, r.price_amount, r.currency, r.enrollment_opens_at, r.enrollment_closes_at,

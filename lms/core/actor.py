@@ -48,8 +48,8 @@ class ActorQuery:
     """How one side finds who acts.
 
     Attributes:
-        sql: takes `subject_id` and `session_id` in psycopg's placeholders; finds no row when the
-            sign-in has ended or the account is deactivated.
+        sql: takes the subject's id as `$1` and the sign-in's as `$2`; finds no row when the sign-in
+            has ended or the account is deactivated.
         make: from the row and the id of the sign-in.
     """
 

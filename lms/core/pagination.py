@@ -75,7 +75,7 @@ def paginate_rows(
     cursor: str | None = None,
     newest_first: bool = False,
 ) -> Page[Row[*Columns]]:
-    """Read one page of a query whose first column is the entity; the rest is as in `paginate`.
+    """Read one page of a query whose first column is the entity, or its key; else as `paginate`.
 
     Raises:
         InvalidCursorError: the cursor was not made here.
@@ -88,7 +88,10 @@ def paginate_rows(
     rows = session.execute(query).all()
     items = rows[:limit]
     more = len(rows) > limit
-    return Page(items, _encode(getattr(items[-1][0], key.key)) if more else None)
+    if not more:
+        return Page(items, None)
+    last = items[-1][0]
+    return Page(items, _encode(last if isinstance(last, UUID) else getattr(last, key.key)))
 
 
 def _encode(key: UUID) -> str:

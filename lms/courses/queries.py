@@ -138,13 +138,15 @@ def list_courses(
     session: Session, actor: Actor, *, limit: int, cursor: str | None
 ) -> Page[CourseView]:
     """Return one page of the courses that the actor may see, oldest first."""
+    shown = (Course.title, Course.summary, Course.language, Course.created_at, Course.version)
     query = (
-        select(Course, User.name)
+        select(Course.id, *shown, Course.instructor_id, User.name)
         .join(User, User.id == Course.instructor_id)
         .where(visible_to(actor))
     )
     page = paginate_rows(session, query, Course.id, limit=limit, cursor=cursor)
-    return Page([CourseView.of(course, name) for course, name in page.items], page.next_cursor)
+    views = [CourseView(*row[:6], InstructorRef(*row[6:])) for row in page.items]
+    return Page(views, page.next_cursor)
 
 
 def course_view(session: Session, course: Course) -> CourseView:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor, ActorQuery, PlatformActor
 from lms.core.errors import UnauthenticatedError
-from tenants.session import FirstQuery, OrganizationScope, PlatformScope, first_row
+from tenants.session import FirstQuery, OrganizationScope, PlatformScope, first_rows
 
 ALGORITHM = "HS256"
 PLATFORM_AUDIENCE = "platform"
@@ -53,18 +51,17 @@ class Authenticator:
 
     def ask(self, claims: TokenClaims, scope: OrganizationScope | PlatformScope) -> FirstQuery:
         """Return the query that finds who acts, to be sent along with the binding."""
-        values = {"subject_id": claims.subject_id, "session_id": claims.session_id}
-        return FirstQuery(self._query(scope).sql, values)
+        return FirstQuery(self._query(scope).sql, (claims.subject_id, claims.session_id))
 
     def actor(
         self, claims: TokenClaims, scope: OrganizationScope | PlatformScope, session: Session
     ) -> Actor | PlatformActor:
-        """Return who acts, from what the transaction found.
+        """Return who acts, from what the transaction's first query found.
 
         Raises:
             InvalidTokenError: the sign-in has ended.
         """
-        row = first_row(session)
+        row = first_rows(session)[0]
         if row is None:
             raise InvalidTokenError("This sign-in has ended; sign in again.")
         return self._query(scope).make(row, claims.session_id)
@@ -130,21 +127,35 @@ def bearer_of(request: Request) -> str:
     return token.strip()
 
 
-@lru_cache(maxsize=4096)
-def _verified(token: str, secret_key: str) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What a token with our signature says; `expires` in seconds since 1970."""
+
+    expires: float
+    kind: str
+    audience: str
+    claims: TokenClaims
+
+
+@lru_cache(maxsize=16_384)
+def _verified(token: str, secret_key: str) -> _Verified:
     """Return what a token with our signature says.
 
-    Remembered, because a client sends the same one many times in its few minutes; whoever asks
-    checks what time changes. (flask-jwt-extended's decode_token reads each token twice.)
+    Remembered (about 1 kB each), because a client sends the same one many times in its few
+    minutes; whoever asks checks what time changes. (flask-jwt-extended's decode_token reads each
+    token twice.)
 
     Raises:
         jwt.PyJWTError: it is not ours, or had expired when it first came.
+        KeyError, ValueError, TypeError: it says less than ours do.
     """
-    return MappingProxyType(
-        jwt.decode(
-            token, secret_key, algorithms=[ALGORITHM], options={"require": ["exp", "sub", "jti"]}
-        )
+    said = jwt.decode(
+        token, secret_key, algorithms=[ALGORITHM], options={"require": ["exp", "sub", "jti"]}
     )
+    kind = said["type"]
+    token_id = said["rid"] if kind == "refresh" else said["jti"]
+    claims = TokenClaims(UUID(said["sub"]), UUID(said["sid"]), UUID(token_id))
+    return _Verified(said["exp"], kind, said["org"], claims)
 
 
 def read_token(token: str, scope: OrganizationScope | PlatformScope, *, kind: str) -> TokenClaims:
@@ -159,15 +170,11 @@ def read_token(token: str, scope: OrganizationScope | PlatformScope, *, kind: st
         InvalidTokenError: altered, expired, of the other kind, or of another organization.
     """
     try:
-        claims = _verified(token, current_app.config["JWT_SECRET_KEY"])
-        if claims["exp"] <= time.time():
-            raise InvalidTokenError("This token has expired; sign in again.")
-        if claims["type"] != kind or claims["org"] != audience_of(scope):
-            raise InvalidTokenError("This token does not hold here; sign in on this host.")
-        return TokenClaims(
-            UUID(claims["sub"]),
-            UUID(claims["sid"]),
-            UUID(claims["rid"] if kind == "refresh" else claims["jti"]),
-        )
+        found = _verified(token, current_app.config["JWT_SECRET_KEY"])
     except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
         raise InvalidTokenError("This token does not hold; sign in again.") from error
+    if found.expires <= time.time():
+        raise InvalidTokenError("This token has expired; sign in again.")
+    if found.kind != kind or found.audience != audience_of(scope):
+        raise InvalidTokenError("This token does not hold here; sign in on this host.")
+    return found.claims

@@ -41,6 +41,8 @@ SUPER_ADMINS = frozenset({"super_admin"})
 PUBLIC: frozenset[str] = frozenset()
 """No sign-in needed."""
 
+NO_QUERY = NoQuery()
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -159,11 +161,11 @@ class ApiBlueprint(Blueprint):
             reads_body=body is not None or idempotent,
             states=states,
         )
-        asked = query or (PageQuery if paged else NoQuery)
+        asked = query or (PageQuery if paged else None)
 
         def register(view: View) -> View:
             handler = _presenting(
-                view if asked is not NoQuery else _without_query(view),
+                _without_query(view) if asked is None else view,
                 etag=etag,
                 not_modified=not_modified,
                 paged=paged,
@@ -180,7 +182,8 @@ class ApiBlueprint(Blueprint):
                     202, schema=schema, success=True, description="Accepted; read it again later."
                 )(handler)
             # Instances: of a class, webargs makes one for each request.
-            handler = self.arguments(asked(), location="query", arg_name="query")(handler)
+            if asked is not None:
+                handler = self.arguments(asked(), location="query", arg_name="query")(handler)
             if body is not None:
                 handler = self.arguments(body(), location="json", arg_name="body")(handler)
             info = deepcopy(getattr(handler, "_apidoc", {}))
@@ -272,11 +275,12 @@ def _presenting(view: View, *, etag: bool, not_modified: bool, paged: bool, empt
 
 
 def _without_query(view: View) -> View:
-    """Call the view without the query parameters, of which there are none."""
+    """Refuse every query parameter; without any, which is nearly always, nothing is parsed."""
 
     @wraps(view)
-    def called(call: Call, *, query: Mapping[str, Any], **kwargs: Any) -> Any:
-        del query
+    def called(call: Call, **kwargs: Any) -> Any:
+        if request.query_string:
+            ApiBlueprint.ARGUMENTS_PARSER.parse(NO_QUERY, request, location="query")
         return view(call, **kwargs)
 
     return called

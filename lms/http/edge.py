@@ -23,10 +23,15 @@ from lms.http.auth import Authenticator, InvalidTokenError, TokenClaims, bearer_
 from lms.http.blueprint import Operation
 from lms.http.bodies import UNSAFE_TEXT, read_body
 from lms.http.call import Call, Services
-from lms.http.idempotency import IdempotentRequest, ReplayedResponse
+from lms.http.idempotency import (
+    IdempotencyKeyMissingError,
+    IdempotentRequest,
+    ReplayedResponse,
+    conflicts_told,
+)
 from tenants.errors import OrganizationNotFoundError, StalePlanError, TenancyError
 from tenants.resolver import HostResolver
-from tenants.session import PLATFORM, Database, OrganizationScope, PlatformScope
+from tenants.session import PLATFORM, Database, FirstQuery, OrganizationScope, PlatformScope
 
 Handler = Callable[..., Response]
 PLATFORM_LABEL = "admin"
@@ -99,9 +104,9 @@ class Edge:
 
     def _once(self, operation: Operation, call: Call, respond: Callable[[], Response]) -> Response:
         with self._admitted(operation, call) as session, call.bound(session):
-            if not operation.idempotent:
+            keyed = call.idempotent
+            if keyed is None:
                 return respond()
-            keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
             call.subject_id = keyed.claim(session)
             response = respond()
             keyed.store(session, response)
@@ -127,8 +132,9 @@ class Edge:
         """
         with ExitStack() as opened:
             session = opened.enter_context(self._admitted(operation, call))
-            keyed = IdempotentRequest.of(request, call.actor.user_id, operation.id)
-            call.idempotent = keyed
+            keyed = call.idempotent
+            if keyed is None:
+                raise TypeError("only signed-in people's operations can be idempotent")
             call.lend_first_step(session, opened)
             try:
                 response = respond()
@@ -156,22 +162,35 @@ class Edge:
     def _admitted(self, operation: Operation, call: Call) -> Iterator[Session]:
         """Open a transaction in which the actor is known and may call the operation.
 
-        Who acts is asked in the round trip that binds the transaction. A token that does not hold
-        is refused inside too: on a host that is nobody's or suspended, everyone gets its 404.
+        Who acts is asked in the round trip that binds the transaction, and an Idempotency-Key is
+        claimed in it. A token that does not hold is refused inside too: on a host that is nobody's
+        or suspended, everyone gets its 404.
         """
         claims: TokenClaims | None = None
-        refusal: InvalidTokenError | None = None
+        unknown: InvalidTokenError | None = None
+        keyless: IdempotencyKeyMissingError | None = None
+        first: list[FirstQuery] = []
         if operation.roles:
             try:
                 claims = read_token(bearer_of(request), call.scope, kind="access")
+                first.append(self.authenticator.ask(claims, call.scope))
             except InvalidTokenError as error:
-                refusal = error
-        first = None if claims is None else self.authenticator.ask(claims, call.scope)
-        with self.database.transaction(call.scope, first) as session:
-            if refusal is not None:
-                raise refusal
+                unknown = error
+        if operation.idempotent and claims is not None:
+            try:
+                call.idempotent = IdempotentRequest.of(request, claims.subject_id, operation.id)
+                first.append(call.idempotent.ask())
+            except IdempotencyKeyMissingError as error:
+                keyless = error
+        with ExitStack() as stack:
+            with conflicts_told():
+                session = stack.enter_context(self.database.transaction(call.scope, *first))
+            if unknown is not None:
+                raise unknown
             if claims is not None:
                 self._admit(operation, call, self.authenticator.actor(claims, call.scope, session))
+            if keyless is not None:
+                raise keyless
             yield session
 
     def _admit(self, operation: Operation, call: Call, actor: Actor | PlatformActor) -> None:

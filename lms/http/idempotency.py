@@ -9,14 +9,16 @@ response. Only committed outcomes are stored.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import LiteralString
 from uuid import UUID
 
 import psycopg
 from flask import Request, Response
-from sqlalchemy import Row, bindparam, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -24,6 +26,7 @@ from sqlalchemy.orm import Session
 from lms.core.errors import ConflictError, DomainError
 from lms.core.ids import new_id
 from lms.http.bodies import read_body
+from tenants.session import FirstQuery, first_rows
 
 LEASE_SECONDS = 30
 """For how long a request in steps keeps others with its key out; a provider's answer takes less.
@@ -31,13 +34,12 @@ LEASE_SECONDS = 30
 After it, or after a crash, the next request with the key resumes the same subject.
 """
 
-INSERT_KEY = text("""
+INSERT_KEY: LiteralString = """
     INSERT INTO idempotency_keys
            (user_id, operation, key, request_hash, subject_id, claimed_until)
-    VALUES (:user_id, :operation, :key, :request_hash, :subject_id,
-            clock_timestamp() + make_interval(secs => :lease_seconds))
+    VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6))
     ON CONFLICT DO NOTHING RETURNING subject_id, claimed_until
-""")
+"""
 FIND_KEY = text("""
     SELECT request_hash, status, body, content_type, headers FROM idempotency_keys
      WHERE user_id = :user_id AND operation = :operation AND key = :key
@@ -59,6 +61,9 @@ STORE_RESPONSE = text("""
        SET status = :status, body = :body, content_type = :content_type, headers = :headers
      WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
 """).bindparams(bindparam("headers", type_=JSONB))
+
+FIRST_CLAIM = 1
+"""Among the queries that a transaction begins with: after the one that finds the actor."""
 
 REPLAYED_HEADERS = ("ETag", "Location", "Retry-After")
 
@@ -140,26 +145,28 @@ class IdempotentRequest:
             RequestInProgressError: the first request still runs.
         """
         self.held_until = None
-        try:
-            claimed = session.execute(
-                INSERT_KEY,
-                {
-                    **self._where(),
-                    "request_hash": self.request_hash,
-                    "subject_id": new_id(),
-                    "lease_seconds": LEASE_SECONDS,
-                },
-            ).one_or_none()
-        except OperationalError as error:
-            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                raise _in_progress() from error
-            raise
+        sent_along = first_rows(session)[FIRST_CLAIM:]
+        if sent_along:
+            claimed = sent_along[0]
+        else:
+            with conflicts_told():
+                query = self.ask()
+                found = session.connection().exec_driver_sql(query.sql, tuple(query.values))
+                claimed = found.one_or_none()
         if claimed is None:
             claimed = self._resume(session)
-        self.held_until = claimed.claimed_until
-        return claimed.subject_id
+        subject_id, self.held_until = claimed
+        return subject_id
 
-    def _resume(self, session: Session) -> Row[Any]:
+    def ask(self) -> FirstQuery:
+        """Return the query that claims the key, for a transaction to begin with after its actor's.
+
+        The first step's `claim` then finds its row there.
+        """
+        values = (self.user_id, self.operation, self.key, self.request_hash, new_id())
+        return FirstQuery(INSERT_KEY, (*values, LEASE_SECONDS))
+
+    def _resume(self, session: Session) -> tuple[UUID, datetime]:
         row = session.execute(FIND_KEY, self._where()).one()
         if row.request_hash != self.request_hash:
             raise IdempotencyKeyReusedError(
@@ -200,6 +207,21 @@ class IdempotentRequest:
 
     def _where(self) -> dict[str, object]:
         return {"user_id": self.user_id, "operation": self.operation, "key": self.key}
+
+
+@contextmanager
+def conflicts_told() -> Iterator[None]:
+    """Tell a key that another request still holds from other locks that did not come.
+
+    Raises:
+        RequestInProgressError: instead of PostgreSQL's lock time-out.
+    """
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise _in_progress() from error
+        raise
 
 
 def _in_progress() -> RequestInProgressError:

@@ -32,6 +32,18 @@ class Schema(ma.Schema):
 
         unknown = ma.RAISE
 
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Return one member of what is dumped.
+
+        Marshmallow's own way tries indices and items of anything, which takes a third of the time
+        of a list; it is left to find what has a dotted name.
+        """
+        if "." in attr:
+            return super().get_attribute(obj, attr, default)
+        if isinstance(obj, dict):
+            return obj.get(attr, default)
+        return getattr(obj, attr, default)
+
 
 class Text(ma.fields.String):
     """A string with bounds, without surrounding white space and without control characters.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import DateTime, Double, Integer, Row, Text, Uuid, column, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
@@ -24,7 +25,6 @@ from lms.learning.progress import (
     Activity,
     Interval,
     LessonRule,
-    clip,
     fulfils,
     parse_rules,
     percent_of,
@@ -34,36 +34,62 @@ from lms.learning.progress import (
 DWELL_SLACK_SECONDS = 10
 """What clocks and networks may add to the time since a learner's first report of a lesson."""
 
-# The lock lets one report of an enrollment in at a time, so that two lessons completed at once
-# both count. It is the one that foreign keys' own locks do not wait for.
-FIND_LESSON = text("""
-    SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id,
-           p.rules -> 'lessons' -> l.lineage_id::text AS rule
-      FROM enrollments e
-      JOIN published_versions p ON p.version_id = e.version_id
-     CROSS JOIN LATERAL (
-           SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
-               AS lineage_id
-     ) l
-     WHERE e.id = :enrollment_id AND e.user_id = :user_id AND l.lineage_id IS NOT NULL
-       FOR NO KEY UPDATE OF e
-""")
-
-UPSERT_PROGRESS = text("""
-    INSERT INTO lesson_progress AS lp
-           (enrollment_id, lesson_lineage_id, position_seconds, watched, dwell_seconds)
-    VALUES (:enrollment_id, :lineage_id, COALESCE(CAST(:position AS double precision), 0),
-            CAST(:watched AS int4multirange), LEAST(CAST(:dwell AS bigint), :slack))
-    ON CONFLICT (enrollment_id, lesson_lineage_id) DO UPDATE
-       SET position_seconds = COALESCE(CAST(:position AS double precision), lp.position_seconds),
-           watched = lp.watched + EXCLUDED.watched,
-           dwell_seconds = GREATEST(lp.dwell_seconds, LEAST(CAST(:dwell AS bigint),
-               EXTRACT(epoch FROM now() - lp.first_activity_at)::bigint + :slack)),
-           last_activity_at = now()
-    RETURNING lp.position_seconds, lp.dwell_seconds, lp.completed_at, lp.completed_how,
-           (SELECT COALESCE(sum(upper(r) - lower(r)), 0) FROM unnest(lp.watched) r)::int
-           AS watched_seconds
-""")
+# One statement decides and records, under conditions that hold at that moment; where nothing was
+# recorded, what was found explains why. The lock lets one report of an enrollment in at a time, so
+# that two lessons completed at once both count; foreign keys' own locks do not wait for it.
+# What lies behind a video's end does not count: players round, and its last second may be broken.
+RECORD = text("""
+    WITH found AS (
+        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id,
+               p.rules -> 'lessons' -> l.lineage_id::text AS rule
+          FROM enrollments e
+          JOIN published_versions p ON p.version_id = e.version_id
+         CROSS JOIN LATERAL (
+               SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
+                   AS lineage_id
+         ) l
+         WHERE e.id = :enrollment_id AND e.user_id = :user_id AND l.lineage_id IS NOT NULL
+           FOR NO KEY UPDATE OF e
+    ), sent AS (
+        SELECT found.id, found.lineage_id,
+               (found.rule ->> 'duration_seconds')::double precision AS duration,
+               CAST(:watched AS int4multirange) AS watched
+          FROM found
+         WHERE found.state = ANY(:opening_states)
+           AND (NOT CAST(:marked AS boolean)
+                OR found.rule #>> '{completion,rule}' = 'marked_by_learner')
+    ), recorded AS (
+        INSERT INTO lesson_progress AS lp
+               (enrollment_id, lesson_lineage_id, position_seconds, watched, dwell_seconds)
+        SELECT sent.id, sent.lineage_id, COALESCE(CAST(:position AS double precision), 0),
+               sent.watched * int4multirange(int4range(0,
+                   GREATEST(1, floor(COALESCE(sent.duration, :longest_unknown)))::int)),
+               LEAST(CAST(:dwell AS bigint), :slack)
+          FROM sent
+         WHERE sent.duration IS NOT NULL OR COALESCE(upper(sent.watched), 0) <= :longest_unknown
+        ON CONFLICT (enrollment_id, lesson_lineage_id) DO UPDATE
+           SET position_seconds = COALESCE(CAST(:position AS double precision),
+                   lp.position_seconds),
+               watched = lp.watched + EXCLUDED.watched,
+               dwell_seconds = GREATEST(lp.dwell_seconds, LEAST(CAST(:dwell AS bigint),
+                   EXTRACT(epoch FROM now() - lp.first_activity_at)::bigint + :slack)),
+               last_activity_at = now()
+        RETURNING lp.position_seconds, lp.dwell_seconds, lp.completed_how,
+                  lp.completed_at AS lesson_completed_at,
+                  (SELECT COALESCE(sum(upper(r) - lower(r)), 0) FROM unnest(lp.watched) r)::int
+                  AS watched_seconds
+    )
+    SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
+           found.lineage_id, found.rule, recorded.position_seconds, recorded.dwell_seconds,
+           recorded.watched_seconds, recorded.completed_how, recorded.lesson_completed_at
+      FROM found LEFT JOIN recorded ON true
+""").columns(
+    *(column("id", Uuid), column("state", Text), column("percent", Integer)),
+    *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
+    *(column("lineage_id", Uuid), column("rule", JSONB), column("position_seconds", Double)),
+    *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
+    *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
+)
 
 COMPLETE_LESSON = text("""
     UPDATE lesson_progress lp SET completed_at = now(), completed_how = :how
@@ -146,69 +172,74 @@ def record_progress(
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
-    found = _find_lesson(session, actor, enrollment_id, lesson_id)
-    rule = LessonRule.parse(found.rule)
+    recorded = session.execute(
+        RECORD,
+        {
+            "enrollment_id": enrollment_id,
+            "lesson_id": lesson_id,
+            "user_id": actor.user_id,
+            "opening_states": list(OPENING_STATES),
+            "position": report.position_seconds,
+            "watched": _multirange(report.watched),
+            "dwell": report.dwell_seconds,
+            "marked": report.completed,
+            "slack": DWELL_SLACK_SECONDS,
+            "longest_unknown": LONGEST_UNKNOWN_VIDEO,
+        },
+    ).one_or_none()
+    if recorded is None:
+        raise NotFoundError("There is no such lesson in an enrollment of yours.")
+    rule = LessonRule.parse(recorded.rule)
+    if recorded.watched_seconds is None:
+        _refuse(recorded.state, rule, report)
+    activity = Activity(
+        viewed=report.viewed,
+        marked=report.completed,
+        dwell_seconds=recorded.dwell_seconds,
+        watched_seconds=recorded.watched_seconds,
+    )
+    done_at, done_how = recorded.lesson_completed_at, recorded.completed_how
+    standing = EnrollmentStanding(recorded.state, recorded.percent, recorded.completed_at)
+    if done_at is None and fulfils(rule, activity):
+        done = session.execute(
+            COMPLETE_LESSON,
+            {
+                "enrollment_id": enrollment_id,
+                "lineage_id": recorded.lineage_id,
+                "version_id": recorded.version_id,
+                "how": rule.completion,
+            },
+        ).one()
+        done_at, done_how = done.completed_at, done.completed_how
+        if recorded.state == "active":
+            standing = _advance(session, actor, recorded, done)
+    return RecordedProgress(
+        lesson_id=lesson_id,
+        lesson_lineage_id=recorded.lineage_id,
+        position_seconds=recorded.position_seconds,
+        dwell_seconds=recorded.dwell_seconds,
+        watched_seconds=recorded.watched_seconds,
+        watched_percent=watched_percent(recorded.watched_seconds, rule.duration_seconds),
+        completed_at=done_at,
+        completed_how=done_how,
+        enrollment=standing,
+    )
+
+
+def _refuse(state: str, rule: LessonRule, report: Report) -> NoReturn:
+    """Explain why nothing was recorded."""
+    if state not in OPENING_STATES:
+        raise EnrollmentNotActiveError(state)
     if report.completed and rule.completion != "marked_by_learner":
         raise NotMarkableByLearnerError(
             f"You cannot mark this lesson as done. {rule.explanation}",
             rule=rule.completion,
             threshold=rule.threshold,
         )
-    stored = session.execute(
-        UPSERT_PROGRESS,
-        {
-            "enrollment_id": enrollment_id,
-            "lineage_id": found.lineage_id,
-            "position": report.position_seconds,
-            "watched": _multirange(report.watched, rule.duration_seconds),
-            "dwell": report.dwell_seconds,
-            "slack": DWELL_SLACK_SECONDS,
-        },
-    ).one()
-    activity = Activity(
-        viewed=report.viewed,
-        marked=report.completed,
-        dwell_seconds=stored.dwell_seconds,
-        watched_seconds=stored.watched_seconds,
+    raise UnknownDurationError(
+        "The duration is not known, and nobody watches for more than a day.",
+        errors=[{"pointer": "/watched", "message": f"Ends after {LONGEST_UNKNOWN_VIDEO}."}],
     )
-    done: Row[Any] = stored
-    standing = EnrollmentStanding(found.state, found.percent, found.completed_at)
-    if stored.completed_at is None and fulfils(rule, activity):
-        done = session.execute(
-            COMPLETE_LESSON,
-            {
-                "enrollment_id": enrollment_id,
-                "lineage_id": found.lineage_id,
-                "version_id": found.version_id,
-                "how": rule.completion,
-            },
-        ).one()
-        if found.state == "active":
-            standing = _advance(session, actor, found, done)
-    return RecordedProgress(
-        lesson_id=lesson_id,
-        lesson_lineage_id=found.lineage_id,
-        position_seconds=stored.position_seconds,
-        dwell_seconds=stored.dwell_seconds,
-        watched_seconds=stored.watched_seconds,
-        watched_percent=watched_percent(stored.watched_seconds, rule.duration_seconds),
-        completed_at=done.completed_at,
-        completed_how=done.completed_how,
-        enrollment=standing,
-    )
-
-
-def _find_lesson(session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID) -> Row[Any]:
-    """Return lesson and enrollment, which is locked until the transaction ends."""
-    found = session.execute(
-        FIND_LESSON,
-        {"enrollment_id": enrollment_id, "lesson_id": lesson_id, "user_id": actor.user_id},
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError("There is no such lesson in an enrollment of yours.")
-    if found.state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(found.state)
-    return found
 
 
 def _advance(session: Session, actor: Actor, found: Row[Any], done: Row[Any]) -> EnrollmentStanding:
@@ -223,12 +254,6 @@ def _advance(session: Session, actor: Actor, found: Row[Any], done: Row[Any]) ->
     return EnrollmentStanding("completed", percent, found.completed_at or done.completed_at)
 
 
-def _multirange(watched: tuple[Interval, ...], duration_seconds: float | None) -> str:
-    """Return the intervals that lie within the video as PostgreSQL writes an int4multirange."""
-    if duration_seconds is None and any(stop > LONGEST_UNKNOWN_VIDEO for _, stop in watched):
-        raise UnknownDurationError(
-            "The duration is not known, and nobody watches for more than a day.",
-            errors=[{"pointer": "/watched", "message": f"Ends after {LONGEST_UNKNOWN_VIDEO}."}],
-        )
-    parts = ",".join(f"[{start},{stop})" for start, stop in clip(watched, duration_seconds))
-    return f"{{{parts}}}"
+def _multirange(watched: tuple[Interval, ...]) -> str:
+    """Return intervals as PostgreSQL writes an int4multirange; it joins them itself."""
+    return f"{{{','.join(f'[{start},{stop})' for start, stop in watched)}}}"

@@ -6,7 +6,7 @@ for nothing in it; without a required lesson there is nothing to complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, Literal, TypeVar
@@ -126,26 +126,6 @@ def watched_percent(watched_seconds: int, duration_seconds: float | None) -> int
 def whole_seconds(duration_seconds: float) -> int:
     """Return the seconds of a video that count: players cannot report the last broken one."""
     return max(1, floor(duration_seconds))
-
-
-def clip(intervals: Iterable[Interval], duration_seconds: float | None) -> list[Interval]:
-    """Return the parts of intervals that lie within a video, in order and joined.
-
-    Args:
-        intervals: each with 0 <= from < to.
-        duration_seconds: of the video; nothing is cut off while it is not known.
-    """
-    end = None if duration_seconds is None else whole_seconds(duration_seconds)
-    joined: list[Interval] = []
-    for start, stop in sorted(intervals):
-        cut = stop if end is None else min(stop, end)
-        if cut <= start:
-            continue
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], cut))
-        else:
-            joined.append((start, cut))
-    return joined
 
 
 def next_of(lessons: Sequence[T], *, required: Set[T], completed: Set[T]) -> T | None:

@@ -23,8 +23,8 @@ FIND_ADMIN = ActorQuery(
     """
     SELECT a.id
       FROM platform.admins a JOIN platform.admin_sessions s ON s.admin_id = a.id
-     WHERE a.id = %(subject_id)s AND a.deactivated_at IS NULL
-       AND s.id = %(session_id)s AND s.revoked_at IS NULL AND s.expires_at > now()
+     WHERE a.id = $1 AND a.deactivated_at IS NULL
+       AND s.id = $2 AND s.revoked_at IS NULL AND s.expires_at > now()
     """,
     lambda row, session_id: PlatformActor(row[0], session_id),
 )

@@ -8,8 +8,8 @@ FIND_USER = ActorQuery(
     """
     SELECT u.id, u.account_type
       FROM users u JOIN user_sessions s ON s.user_id = u.id
-     WHERE u.id = %(subject_id)s AND u.deactivated_at IS NULL
-       AND s.id = %(session_id)s AND s.revoked_at IS NULL AND s.expires_at > now()
+     WHERE u.id = $1 AND u.deactivated_at IS NULL
+       AND s.id = $2 AND s.revoked_at IS NULL AND s.expires_at > now()
     """,
     lambda row, session_id: Actor(row[0], row[1], session_id),
 )

@@ -21,37 +21,35 @@ from tenants.session import (
     Database,
     FirstQuery,
     OrganizationScope,
-    first_row,
+    first_rows,
     organization_of,
 )
 from tests.conftest import Servers
 
-WHO = FirstQuery(
-    "SELECT current_user::text, current_schema()::text, %(word)s::text", {"word": "given"}
-)
-BROKEN = FirstQuery("SELECT 1 / %(zero)s", {"zero": 0})
+WHO = FirstQuery("SELECT current_user::text, current_schema()::text, $1::text", ["given"])
+BROKEN = FirstQuery("SELECT 1 / $1::int", [0])
 
 
 def test_the_first_query_runs_bound_and_its_row_is_there_from_the_start(
     database: Database, acme: UUID
 ) -> None:
     with database.transaction(OrganizationScope(acme), WHO) as session:
-        assert first_row(session) == (f"o_{acme.hex}", f"o_{acme.hex}", "given")
+        assert first_rows(session) == [(f"o_{acme.hex}", f"o_{acme.hex}", "given")]
         assert organization_of(session).slug == "acme"
 
 
 def test_on_the_platform_it_runs_as_the_platforms_role(database: Database) -> None:
     with database.transaction(PLATFORM, WHO) as session:
-        assert first_row(session) == ("platform", "platform", "given")
+        assert first_rows(session) == [("platform", "platform", "given")]
 
 
 def test_without_one_and_when_it_finds_nothing_there_is_no_row(
     database: Database, acme: UUID
 ) -> None:
-    nothing = FirstQuery("SELECT 1 WHERE %(no)s", {"no": False})
-    for first in (None, nothing):
-        with database.transaction(OrganizationScope(acme), first) as session:
-            assert first_row(session) is None
+    nothing = FirstQuery("SELECT 1 WHERE $1", [False])
+    for first, rows in ((), []), ((nothing, WHO), [None, (f"o_{acme.hex}",) * 2 + ("given",)]):
+        with database.transaction(OrganizationScope(acme), *first) as session:
+            assert first_rows(session) == rows
 
 
 def test_when_it_fails_the_transaction_does_and_the_next_one_works(
@@ -63,13 +61,13 @@ def test_when_it_fails_the_transaction_does_and_the_next_one_works(
     ):
         pytest.fail("it began all the same")
     with database.transaction(OrganizationScope(acme), WHO) as session:
-        assert first_row(session) is not None
+        assert first_rows(session) != []
 
 
 def test_an_unknown_organization_is_told_before_the_querys_own_failure(
     database: Database,
 ) -> None:
-    users = FirstQuery("SELECT id FROM users WHERE id = %(id)s", {"id": new_id()})
+    users = FirstQuery("SELECT id FROM users WHERE id = $1", [new_id()])
     with (
         pytest.raises(OrganizationNotFoundError),
         database.transaction(OrganizationScope(new_id()), users),
@@ -91,13 +89,13 @@ def test_what_a_transaction_wrote_before_it_failed_is_gone(database: Database, a
         assert session.execute(found, {"id": user_id}).scalar_one() == 0
 
 
-@pytest.mark.parametrize("first", [None, WHO])
+@pytest.mark.parametrize("first", [(), (WHO,)])
 def test_after_the_server_closed_its_connections_one_transaction_fails_and_the_next_works(
     servers: Servers,
     make_database: Callable[..., Database],
     admin_engine: Engine,
     acme: UUID,
-    first: FirstQuery | None,
+    first: tuple[FirstQuery, ...],
 ) -> None:
     if servers.database == "pgbouncer":
         pytest.skip("the pooler opens new connections to the server by itself")
@@ -109,9 +107,9 @@ def test_after_the_server_closed_its_connections_one_transaction_fails_and_the_n
         admin.execute(
             text("SELECT pg_terminate_backend(pid) FROM unnest(:pids) pid"), {"pids": pids}
         )
-    with pytest.raises(DatabaseUnavailableError), database.transaction(scope, first):
+    with pytest.raises(DatabaseUnavailableError), database.transaction(scope, *first):
         pytest.fail("it began all the same")
-    with database.transaction(scope, first) as session:
+    with database.transaction(scope, *first) as session:
         assert session.execute(own).scalar_one() not in pids
 
 
