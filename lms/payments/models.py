@@ -30,18 +30,26 @@ STATE_CHECK = "state IN ('created', 'pending', 'succeeded', 'failed', 'canceled'
 
 
 class Wallet(TenantBase):
-    """A user's money in the organization's currency. `seq` numbers its transactions."""
+    """A user's money in the organization's currency. `seq` numbers its transactions.
+
+    `owed` is what a reversed top-up took back beyond the balance: the wallet is frozen until it is
+    paid, so nothing is bought with money that was taken back.
+    """
 
     __tablename__ = "wallets"
     __table_args__ = (
         UniqueConstraint("id", "currency"),
         CheckConstraint("balance >= 0", name="never_overdrawn"),
+        CheckConstraint("owed >= 0", name="owed_not_negative"),
+        CheckConstraint("owed = 0 OR frozen_at IS NOT NULL", name="owing_is_frozen"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), unique=True)
     currency: Mapped[str]
     balance: Mapped[int] = mapped_column(server_default="0")
+    owed: Mapped[int] = mapped_column(server_default="0")
+    frozen_at: Mapped[datetime | None]
     seq: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -80,6 +88,8 @@ class WalletTransaction(TenantBase):
     payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"))
     refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"))
     top_up_id: Mapped[UUID | None] = mapped_column(ForeignKey("wallet_top_ups.id"))
+    grant_id: Mapped[UUID | None] = mapped_column(ForeignKey("credit_grants.id"))
+    reason: Mapped[str] = mapped_column(server_default="")
     reference: Mapped[str] = mapped_column(unique=True)
     created_by: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -137,6 +147,7 @@ class WalletTopUp(TenantBase):
         UniqueConstraint("provider", "provider_payment_id"),
         CheckConstraint(STATE_CHECK, name="state_known"),
         CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint("reversed_amount BETWEEN 0 AND amount", name="reversal_within_amount"),
         Index("ix_wallet_top_ups_wallet_id", "wallet_id"),
     )
 
@@ -145,6 +156,7 @@ class WalletTopUp(TenantBase):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     amount: Mapped[int]
     currency: Mapped[str]
+    reversed_amount: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(server_default="created")
     provider: Mapped[str]
     provider_payment_id: Mapped[str | None]
@@ -227,3 +239,81 @@ class WebhookEvent(TenantBase):
     provider_payment_id: Mapped[str | None]
     applied_at: Mapped[datetime | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class CreditGrant(TenantBase):
+    """Wallet credit that the organization gives to many learners at once.
+
+    Insert-only: what was granted by mistake is taken back by adjustments.
+    """
+
+    __tablename__ = "credit_grants"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="amount_positive"),
+        {"info": INSERT_ONLY},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    amount: Mapped[int]
+    currency: Mapped[str]
+    reason: Mapped[str]
+    created_by: Mapped[UUID]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ReceiptCounter(TenantBase):
+    """The last receipt's number of a year, of the organization's time zone.
+
+    Counted up in the paying transaction, so numbers have no gaps: a rolled back one is given again.
+    """
+
+    __tablename__ = "receipt_counters"
+    __table_args__ = (CheckConstraint("last_number > 0", name="numbers_from_one"),)
+
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last_number: Mapped[int]
+
+
+class Receipt(TenantBase):
+    """What an accountant files for money that came or went: numbered by year without gaps.
+
+    About exactly one of a payment, a top-up or a refund; each has one at most. Insert-only.
+    """
+
+    __tablename__ = "receipts"
+    __table_args__ = (
+        PrimaryKeyConstraint("year", "number"),
+        CheckConstraint("number > 0", name="numbers_from_one"),
+        CheckConstraint("amount > 0", name="amount_positive"),
+        CheckConstraint(
+            "num_nonnulls(payment_id, top_up_id, refund_id) = 1", name="about_one_thing"
+        ),
+        {"info": INSERT_ONLY},
+    )
+
+    year: Mapped[int]
+    number: Mapped[int]
+    payment_id: Mapped[UUID | None] = mapped_column(ForeignKey("payments.id"), unique=True)
+    top_up_id: Mapped[UUID | None] = mapped_column(ForeignKey("wallet_top_ups.id"), unique=True)
+    refund_id: Mapped[UUID | None] = mapped_column(ForeignKey("refunds.id"), unique=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    amount: Mapped[int]
+    currency: Mapped[str]
+    issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class PaymentAccount(TenantBase):
+    """The organization's own account at a payment provider.
+
+    Secrets are encrypted with a key of the settings and never shown again.
+    """
+
+    __tablename__ = "payment_accounts"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    publishable_key: Mapped[str]
+    secret_key: Mapped[str]
+    webhook_secret: Mapped[str]
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

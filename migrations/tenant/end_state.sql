@@ -13,6 +13,19 @@ CREATE TABLE audit_events (
 
 GRANT SELECT, INSERT ON "audit_events" TO __organization_role__;
 
+CREATE TABLE credit_grants (
+	id UUID NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	created_by UUID NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_credit_grants PRIMARY KEY (id), 
+	CONSTRAINT ck_credit_grants_amount_positive CHECK (amount > 0)
+);
+
+GRANT SELECT, INSERT ON "credit_grants" TO __organization_role__;
+
 CREATE TABLE idempotency_keys (
 	user_id UUID NOT NULL, 
 	operation TEXT NOT NULL, 
@@ -31,6 +44,19 @@ CREATE TABLE idempotency_keys (
 );
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "idempotency_keys" TO __organization_role__;
+
+CREATE TABLE payment_accounts (
+	provider TEXT NOT NULL, 
+	publishable_key TEXT NOT NULL, 
+	secret_key TEXT NOT NULL, 
+	webhook_secret TEXT NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_payment_accounts PRIMARY KEY (provider)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "payment_accounts" TO __organization_role__;
 
 CREATE TABLE provider_attempts (
 	id UUID NOT NULL, 
@@ -51,6 +77,15 @@ CREATE TABLE provider_attempts (
 );
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "provider_attempts" TO __organization_role__;
+
+CREATE TABLE receipt_counters (
+	year BIGINT NOT NULL, 
+	last_number BIGINT NOT NULL, 
+	CONSTRAINT pk_receipt_counters PRIMARY KEY (year), 
+	CONSTRAINT ck_receipt_counters_numbers_from_one CHECK (last_number > 0)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "receipt_counters" TO __organization_role__;
 
 CREATE TABLE users (
 	id UUID NOT NULL, 
@@ -160,11 +195,15 @@ CREATE TABLE wallets (
 	user_id UUID NOT NULL, 
 	currency TEXT NOT NULL, 
 	balance BIGINT DEFAULT '0' NOT NULL, 
+	owed BIGINT DEFAULT '0' NOT NULL, 
+	frozen_at TIMESTAMP WITH TIME ZONE, 
 	seq BIGINT DEFAULT '0' NOT NULL, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_wallets PRIMARY KEY (id), 
 	CONSTRAINT uq_wallets_id_currency UNIQUE (id, currency), 
 	CONSTRAINT ck_wallets_never_overdrawn CHECK (balance >= 0), 
+	CONSTRAINT ck_wallets_owed_not_negative CHECK (owed >= 0), 
+	CONSTRAINT ck_wallets_owing_is_frozen CHECK (owed = 0 OR frozen_at IS NOT NULL), 
 	CONSTRAINT uq_wallets_user_id UNIQUE (user_id), 
 	CONSTRAINT fk_wallets_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
 );
@@ -231,6 +270,7 @@ CREATE TABLE wallet_top_ups (
 	user_id UUID NOT NULL, 
 	amount BIGINT NOT NULL, 
 	currency TEXT NOT NULL, 
+	reversed_amount BIGINT DEFAULT '0' NOT NULL, 
 	state TEXT DEFAULT 'created' NOT NULL, 
 	provider TEXT NOT NULL, 
 	provider_payment_id TEXT, 
@@ -242,6 +282,7 @@ CREATE TABLE wallet_top_ups (
 	CONSTRAINT uq_wallet_top_ups_provider_provider_payment_id UNIQUE (provider, provider_payment_id), 
 	CONSTRAINT ck_wallet_top_ups_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
 	CONSTRAINT ck_wallet_top_ups_amount_positive CHECK (amount > 0), 
+	CONSTRAINT ck_wallet_top_ups_reversal_within_amount CHECK (reversed_amount BETWEEN 0 AND amount), 
 	CONSTRAINT fk_wallet_top_ups_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
 );
 
@@ -549,6 +590,31 @@ CREATE TABLE lesson_progress (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "lesson_progress" TO __organization_role__;
 
+CREATE TABLE receipts (
+	year BIGINT NOT NULL, 
+	number BIGINT NOT NULL, 
+	payment_id UUID, 
+	top_up_id UUID, 
+	refund_id UUID, 
+	user_id UUID NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	issued_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_receipts PRIMARY KEY (year, number), 
+	CONSTRAINT ck_receipts_numbers_from_one CHECK (number > 0), 
+	CONSTRAINT ck_receipts_amount_positive CHECK (amount > 0), 
+	CONSTRAINT ck_receipts_about_one_thing CHECK (num_nonnulls(payment_id, top_up_id, refund_id) = 1), 
+	CONSTRAINT uq_receipts_payment_id UNIQUE (payment_id), 
+	CONSTRAINT fk_receipts_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id), 
+	CONSTRAINT uq_receipts_top_up_id UNIQUE (top_up_id), 
+	CONSTRAINT fk_receipts_top_up_id_wallet_top_ups FOREIGN KEY(top_up_id) REFERENCES wallet_top_ups (id), 
+	CONSTRAINT uq_receipts_refund_id UNIQUE (refund_id), 
+	CONSTRAINT fk_receipts_refund_id_refunds FOREIGN KEY(refund_id) REFERENCES refunds (id), 
+	CONSTRAINT fk_receipts_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT ON "receipts" TO __organization_role__;
+
 CREATE TABLE wallet_transactions (
 	wallet_id UUID NOT NULL, 
 	seq BIGINT NOT NULL, 
@@ -560,6 +626,8 @@ CREATE TABLE wallet_transactions (
 	payment_id UUID, 
 	refund_id UUID, 
 	top_up_id UUID, 
+	grant_id UUID, 
+	reason TEXT DEFAULT '' NOT NULL, 
 	reference TEXT NOT NULL, 
 	created_by UUID, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
@@ -572,6 +640,7 @@ CREATE TABLE wallet_transactions (
 	CONSTRAINT fk_wallet_transactions_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id), 
 	CONSTRAINT fk_wallet_transactions_refund_id_refunds FOREIGN KEY(refund_id) REFERENCES refunds (id), 
 	CONSTRAINT fk_wallet_transactions_top_up_id_wallet_top_ups FOREIGN KEY(top_up_id) REFERENCES wallet_top_ups (id), 
+	CONSTRAINT fk_wallet_transactions_grant_id_credit_grants FOREIGN KEY(grant_id) REFERENCES credit_grants (id), 
 	CONSTRAINT uq_wallet_transactions_reference UNIQUE (reference)
 );
 
