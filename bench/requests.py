@@ -24,11 +24,10 @@ from bench.target import OPERATIONS, make_tenants, production_command, write_tar
 COUNTS = (1, 50, 300)
 PEERS = ("peer-sync", "peer-granian")
 FLOOR = "floor-granian"
-WARM_SECONDS = {1: 2, 50: 6, 300: 30}
+WARM_SECONDS = {1: 2, 50: 5, 300: 20}
 WARM_QUICKLY = {1: 1, 50: 3, 300: 15}
-"""Before each operation's rounds, by organizations. A connection plans an organization's statement
-for good at about its eighth use (PostgreSQL's manual, `plan_cache_mode`); until then, a server that
-has just started is measured."""
+"""Before each operation's rounds, by organizations: every connection has used every organization's
+statements three times then. Until then, a server that has just started is measured."""
 SPEED_TO_REACH = 2.0
 SCALE_TO_REACH = 0.85
 

@@ -94,13 +94,13 @@ def test_an_organizations_role_cannot_run_a_block_of_code(database: Database, ac
         session.connection().exec_driver_sql("DO $$ BEGIN NULL; END $$")
 
 
-@pytest.mark.parametrize("setting", roles.TIMEOUTS)
-def test_the_login_roles_time_outs_hold_inside_an_organization(
+@pytest.mark.parametrize("setting", roles.LOGIN_SETTINGS)
+def test_the_login_roles_settings_hold_inside_an_organization(
     database: Database, acme: UUID, setting: str
 ) -> None:
     with database.transaction(OrganizationScope(acme)) as session:
         shown = session.execute(text("SELECT current_setting(:name)"), {"name": setting})
-        assert shown.scalar() == roles.TIMEOUTS[setting]
+        assert shown.scalar() == roles.LOGIN_SETTINGS[setting]
 
 
 def test_the_owner_gives_up_on_a_server_that_does_not_answer() -> None:
