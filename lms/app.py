@@ -27,6 +27,7 @@ from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
 from lms.learning import views as learning_views
 from lms.media import views as file_views
+from lms.payments import receipt_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
 from lms.platform import views as platform_views
@@ -49,6 +50,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     file_views.blp,
     enrollment_views.blp,
     payment_views.blp,
+    receipt_views.blp,
     checkout_views.blp,
     learning_views.blp,
     platform_views.blp,

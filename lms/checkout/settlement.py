@@ -19,6 +19,7 @@ from lms.core.queue import Doorbell
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, move, try_move
+from lms.payments import receipts
 from lms.payments.attempts import (
     Answer,
     Attempt,
@@ -123,6 +124,7 @@ def apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer
         paid = session.execute(SUCCEED, values).one_or_none()
         if paid is not None:
             _seat(session, doorbell, payment_id, was_live=paid.live)
+            receipts.issue(session, "payment", payment_id)
     elif answer.status in ("failed", "canceled"):
         values = {**values, "state": answer.status, "code": answer.code}
         if session.execute(FAIL, values).one_or_none() is not None:

@@ -31,6 +31,17 @@ PAYMENT: dict[str, Any] = {
     "succeeded_at": "2027-01-08T16:20:00Z",
     "created_at": "2027-01-08T16:20:00Z",
 }
+RECEIPT: dict[str, Any] = {
+    "number": "2027-000042",
+    "kind": "payment",
+    "academy": "Acme Academy",
+    "user_id": "0193a1c2-7f00-7000-8000-000000000002",
+    "amount": {"amount": 4900, "currency": "EUR"},
+    "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
+    "top_up_id": None,
+    "refund_id": None,
+    "issued_at": "2027-01-08T16:20:00Z",
+}
 REFUND: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000008",
     "payment_id": "0193a1c2-7f00-7000-8000-000000000004",

@@ -14,6 +14,7 @@ from lms.core.actor import Actor
 from lms.core.ids import new_id
 from lms.core.money import Money
 from lms.core.queue import Doorbell
+from lms.payments import receipts
 from lms.payments.attempts import Answer, Attempt, begin_attempt, open_attempt, record_answer
 from lms.payments.errors import CurrencyMismatchError
 from lms.payments.models import Wallet, WalletTopUp
@@ -145,6 +146,7 @@ def apply_top_up(session: Session, top_up_id: UUID, answer: Answer) -> None:
     values = {"id": top_up_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
         session.execute(DEPOSIT_TOP_UP, values)
+        receipts.issue(session, "top_up", top_up_id)
     elif answer.status != "unknown":
         session.execute(MOVE_TOP_UP, {**values, "state": answer.status, "code": answer.code})
     session.expire_all()

@@ -27,7 +27,14 @@ from lms.courses.models import (
 )
 from lms.enrollments.models import Enrollment
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
-from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction
+from lms.payments.models import (
+    Payment,
+    Receipt,
+    Refund,
+    Wallet,
+    WalletTopUp,
+    WalletTransaction,
+)
 from lms.users.models import User, UserSession
 
 
@@ -346,6 +353,14 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 attempt=mark,
                 state="active",
                 activated_at=now(),
+            ),
+            Receipt(
+                year=2026,
+                number=ids.payment_id.int % 10**9 + 1,
+                payment_id=ids.payment_id,
+                user_id=ids.user_id,
+                amount=mark,
+                currency="EUR",
             ),
             Refund(
                 id=new_id(),

@@ -1,0 +1,168 @@
+"""Receipts: one for each movement of real money, numbered by year without gaps.
+
+The number is counted up in the transaction of the movement, as the last of its locks (wallet,
+payment, enrollment, seats, receipt number): what is rolled back gives its number back. A purchase
+from the wallet issues its own within its one statement (`lms.checkout.purchase.ENROLL`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from lms.core.actor import Actor
+from lms.core.errors import ForbiddenError, NotFoundError
+from lms.core.money import Money
+from lms.core.pagination import InvalidCursorError, Page
+from lms.payments.models import Receipt
+from tenants.session import organization_of
+
+Kind = Literal["payment", "top_up", "refund"]
+
+# A subject that has its receipt already, or is not paid, is not found: repeats issue nothing.
+ISSUE = text("""
+    WITH subject AS (
+        SELECT p.id AS payment_id, NULL::uuid AS top_up_id, NULL::uuid AS refund_id,
+               p.user_id, p.amount, p.currency
+          FROM payments p
+         WHERE CAST(:kind AS text) = 'payment' AND p.id = :id AND p.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.payment_id = p.id)
+        UNION ALL
+        SELECT NULL, t.id, NULL, t.user_id, t.amount, t.currency
+          FROM wallet_top_ups t
+         WHERE CAST(:kind AS text) = 'top_up' AND t.id = :id AND t.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.top_up_id = t.id)
+        UNION ALL
+        SELECT NULL, NULL, f.id, p.user_id, f.amount, f.currency
+          FROM refunds f JOIN payments p ON p.id = f.payment_id
+         WHERE CAST(:kind AS text) = 'refund' AND f.id = :id AND f.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.refund_id = f.id)
+    ), numbered AS (
+        INSERT INTO receipt_counters AS c (year, last_number)
+        SELECT EXTRACT(year FROM now() AT TIME ZONE CAST(:time_zone AS text))::bigint, 1
+          FROM subject WHERE subject.amount > 0
+        ON CONFLICT (year) DO UPDATE SET last_number = c.last_number + 1
+        RETURNING c.year, c.last_number
+    )
+    INSERT INTO receipts
+           (year, number, payment_id, top_up_id, refund_id, user_id, amount, currency)
+    SELECT numbered.year, numbered.last_number, subject.payment_id, subject.top_up_id,
+           subject.refund_id, subject.user_id, subject.amount, subject.currency
+      FROM numbered CROSS JOIN subject
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptView:
+    """A receipt as people see it.
+
+    Attributes:
+        receipt: the row.
+        academy: name of the organization that issued it.
+    """
+
+    receipt: Receipt
+    academy: str
+
+    @property
+    def number(self) -> str:
+        """Year and running number, `2027-000042`; wider once there are a million in a year."""
+        return f"{self.receipt.year}-{self.receipt.number:06d}"
+
+    @property
+    def kind(self) -> Kind:
+        """What it is about."""
+        if self.receipt.payment_id is not None:
+            return "payment"
+        return "top_up" if self.receipt.top_up_id is not None else "refund"
+
+    @property
+    def amount(self) -> Money:
+        """What was paid in, or given back for a refund."""
+        return Money(self.receipt.amount, self.receipt.currency)
+
+
+def issue(session: Session, kind: Kind, subject_id: UUID) -> None:
+    """Issue the receipt of money that came or went; the last thing that its transaction locks.
+
+    Repeats, free payments and what did not succeed issue nothing.
+
+    Args:
+        session: the organization's session, of the movement.
+        kind: what the subject is.
+        subject_id: the payment, top-up or refund.
+    """
+    time_zone = organization_of(session).time_zone
+    session.execute(ISSUE, {"kind": kind, "id": subject_id, "time_zone": time_zone})
+
+
+def list_receipts(
+    session: Session,
+    actor: Actor,
+    *,
+    user_id: UUID | None,
+    year: int | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[ReceiptView]:
+    """Read a page of receipts, newest first: an admin's view of all, everybody else's own.
+
+    Args:
+        session: the organization's session.
+        actor: who reads.
+        user_id: of whose money; None for all that the actor may see.
+        year: of the organization's time zone; None for all.
+        limit: most items.
+        cursor: `next_cursor` of the page before.
+
+    Raises:
+        ForbiddenError: somebody else's were asked for by one who is not an admin.
+        InvalidCursorError: the cursor is not one of this list.
+    """
+    if not actor.is_admin:
+        if user_id not in (None, actor.user_id):
+            raise ForbiddenError("Only admins see other people's receipts.", required="admin")
+        user_id = actor.user_id
+    query = select(Receipt).order_by(Receipt.year.desc(), Receipt.number.desc()).limit(limit + 1)
+    if user_id is not None:
+        query = query.where(Receipt.user_id == user_id)
+    if year is not None:
+        query = query.where(Receipt.year == year)
+    if cursor is not None:
+        last_year, last_number = _place_of(cursor)
+        query = query.where(
+            (Receipt.year < last_year)
+            | ((Receipt.year == last_year) & (Receipt.number < last_number))
+        )
+    rows = session.scalars(query).all()
+    academy = organization_of(session).name
+    items = [ReceiptView(row, academy) for row in rows[:limit]]
+    more = len(rows) > limit
+    return Page(items, f"{items[-1].receipt.year}-{items[-1].receipt.number}" if more else None)
+
+
+def of_payment(session: Session, actor: Actor, payment_id: UUID) -> ReceiptView:
+    """Return the receipt of the actor's payment, or of any for an admin.
+
+    Raises:
+        NotFoundError: there is none that they may know of.
+    """
+    query = select(Receipt).where(Receipt.payment_id == payment_id)
+    if not actor.is_admin:
+        query = query.where(Receipt.user_id == actor.user_id)
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no receipt of such a payment for you.")
+    return ReceiptView(row, organization_of(session).name)
+
+
+def _place_of(cursor: str) -> tuple[int, int]:
+    year, _, number = cursor.partition("-")
+    parts = (year, number)
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 18 for part in parts):
+        raise InvalidCursorError("This cursor did not come from a page of this list.")
+    return int(year), int(number)
