@@ -147,8 +147,7 @@ def _measure_beside(context: Context, stage: Stage) -> dict[str, Any]:
         str(write_target(stage, folder)),
     ]
     out = folder / "measured.json"
-    rows: list[dict[str, Any]] = []
-    measured: dict[str, Any] = {}
+    measured: dict[str, list[Any]] = {"table": [], "memory": [], "rows": []}
     for count in COUNTS:
         arguments = [
             *("--targets", *targets, "--ops", *OPERATIONS, "--counts", str(count)),
@@ -159,9 +158,10 @@ def _measure_beside(context: Context, stage: Stage) -> dict[str, Any]:
         _follow(context, arguments, total=len(OPERATIONS) * len(targets))
         if not out.exists():
             raise UnmeasurableError(f"The comparison did not finish; see {out.parent}.")
-        measured = json.loads(out.read_text(encoding="utf-8"))
-        rows += measured["rows"]
-    return {**measured, "rows": rows}
+        found = json.loads(out.read_text(encoding="utf-8"))
+        for kind, lines in measured.items():
+            lines.extend(found[kind])
+    return measured
 
 
 def _follow(context: Context, arguments: list[str], *, total: int) -> None:

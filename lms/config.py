@@ -22,7 +22,7 @@ class Settings:
 
     database_url: str
     database_admin_url: str | None = None
-    database_pool_size: int = 3
+    database_pool_size: int = 4
     database_prepared_statements: bool = True
     database_organizations_per_connection: int = 400
     database_statements_per_connection: int = 2000

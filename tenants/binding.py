@@ -7,6 +7,7 @@ together, so that a request waits once where it would wait three times.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString, Protocol, cast
 
@@ -16,8 +17,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 Row = tuple[Any, ...]
-
-OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 NAMED = "named"
 """Under this name a connection's `info` keeps the comment that names whom it is bound to."""
@@ -100,9 +99,15 @@ def send(
     return Sent(binding.fetchone(), cursors, failure)
 
 
-def comment(schema: str) -> str:
-    """Return the SQL comment that makes a statement one organization's own."""
-    return f"\n-- {schema}"
+def comment(schema: str, revision: str = "") -> str:
+    """Return the SQL comment that makes a statement one organization's own.
+
+    Args:
+        schema: the organization's.
+        revision: of its tables, once it is known: what was prepared before a migration is then
+            another statement.
+    """
+    return f"\n-- {schema} {revision}"
 
 
 def name_organization(
@@ -118,17 +123,19 @@ def name_organization(
 
 
 def roll_back(connection: Connection) -> None:
-    """End a transaction without a word to psycopg; SQLAlchemy's `rollback`, called before its own.
+    """End a transaction that we refuse without a word to psycopg; SQLAlchemy's `rollback` event.
 
     psycopg drops all prepared statements on a ROLLBACK that it sends, in case what they name was
     made in the transaction. Nothing is made in ours, and a refused request is no reason to plan
-    everything anew.
+    everything anew. After an error of PostgreSQL's it may send its own: in a pipeline that failed
+    it takes statements for prepared that never were.
     """
     if connection.closed or connection.invalidated:
         return
     driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
-    if driver.pgconn.transaction_status in OPEN:
-        driver.pgconn.exec_(b"ROLLBACK")
+    if driver.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
+        with suppress(psycopg.Error):  # SQLAlchemy's own rollback follows, and tells
+            driver.pgconn.exec_(b"ROLLBACK")
 
 
 def _as_sqlalchemys(sql: str, error: psycopg.Error) -> Exception:

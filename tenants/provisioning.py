@@ -97,7 +97,14 @@ def create_organization(
         )
         if seed is not None:
             session.info["organization"] = BoundOrganization(
-                new.id, new.slug, new.name, new.currency, new.time_zone, new.locale, {}
+                id=new.id,
+                revision=ddl.head_revision(),
+                slug=new.slug,
+                name=new.name,
+                currency=new.currency,
+                time_zone=new.time_zone,
+                locale=new.locale,
+                settings={},
             )
             seed(session)
 

@@ -80,10 +80,12 @@ Scope = OrganizationScope | PlatformScope
 class BoundOrganization:
     """What the binding statement read of the organization that the transaction entered.
 
-    `currency` is ISO 4217, `time_zone` an IANA name, `settings` the organization's own settings.
+    `revision` is of its tables, `currency` ISO 4217, `time_zone` an IANA name, `settings` the
+    organization's own settings.
     """
 
     id: UUID
+    revision: str
     slug: str
     name: str
     currency: str
@@ -176,7 +178,9 @@ def _bind(session: Session, transaction: SessionTransaction, connection: Connect
         connection.info[binding.NAMED] = binding.comment(schema)
         sent = binding.send(connection, BIND_ORGANIZATION, values, along)
         served = session.info.get("served_revisions", frozenset())
-        session.info["organization"] = _entered(scope, sent.bound, served)
+        bound = _entered(scope, sent.bound, served)
+        session.info["organization"] = bound
+        connection.info[binding.NAMED] = binding.comment(schema, bound.revision)
         connection.info.setdefault(pool.KNOWN, set()).add(scope.id)
     elif isinstance(scope, PlatformScope):
         values = (names.search_path(names.PLATFORM_SCHEMA), names.PLATFORM_ROLE)
@@ -193,7 +197,7 @@ def _entered(
         raise OrganizationNotFoundError(str(scope.id))
     if row[1] not in served:
         raise OrganizationMigratingError(str(scope.id))
-    return BoundOrganization(scope.id, *row[2:8])
+    return BoundOrganization(scope.id, *row[1:8])
 
 
 class Database:
@@ -208,7 +212,8 @@ class Database:
         organizations_per_connection: a backend keeps about 0.5 MB of catalog cache per schema it
             has touched and only closing it frees that; a connection over this budget is retired.
         statements_per_connection: prepared statements that a connection keeps, those of all its
-            organizations together; each takes about 50 kB of the backend.
+            organizations together, and for a while up to twice as many: psycopg lets go of one
+            when it meets a new text. Each takes about 50 kB of the backend.
     """
 
     def __init__(
@@ -257,11 +262,7 @@ class Database:
         record.info.pop(binding.NAMED, None)
         if len(record.info.get(pool.KNOWN, ())) > self._organizations_per_connection:
             record.invalidate()
-
-    def _begin_anew(self, session: Session) -> None:
-        """Let go of all connections: each may keep statements prepared before a migration."""
-        session.invalidate()
-        self._engine.dispose()
+            record.info.clear()
 
     def _keep_statements(self, driver: psycopg.Connection[Any], _record: object) -> None:
         driver.prepared_max = self._statements_per_connection
@@ -294,10 +295,8 @@ class Database:
                     session.connection()
                 yield session
                 session.commit()
-            except BaseException as error:
+            except BaseException:
                 session.rollback()
-                if isinstance(error, DBAPIError) and _is_stale_plan(error.orig):
-                    self._begin_anew(session)
                 raise
             finally:
                 session.close()

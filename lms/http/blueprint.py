@@ -152,6 +152,8 @@ class ApiBlueprint(Blueprint):
         Returns:
             A decorator; the view is called as `view(call, body=..., query=..., **path)`.
         """
+        if idempotent and roles == PUBLIC:
+            raise TypeError(f"{id}: a key belongs to who is signed in, and nobody has to be")
         declared = Operation(
             id=id,
             side=self.side,

@@ -52,8 +52,8 @@ class Call:
         scope: whose data the request may reach, resolved from its host.
         subject_id: on idempotent operations in one transaction: the id under which to make what
             the request makes, the same for every request with this Idempotency-Key.
-        idempotent: on idempotent operations in steps: the view's first step claims it and so
-            learns the subject's id; the edge stores the answer.
+        idempotent: on idempotent operations: the request's key. In steps, the view's first one
+            claims it and so learns the subject's id; the edge stores the answer.
     """
 
     def __init__(

@@ -214,12 +214,13 @@ def conflicts_told() -> Iterator[None]:
     """Tell a key that another request still holds from other locks that did not come.
 
     Raises:
-        RequestInProgressError: instead of PostgreSQL's lock time-out.
+        RequestInProgressError: instead of PostgreSQL's lock time-out, where the claim met it.
     """
     try:
         yield
     except OperationalError as error:
-        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+        waited = isinstance(error.orig, psycopg.errors.LockNotAvailable)
+        if waited and (error.statement or "").startswith(INSERT_KEY):
             raise _in_progress() from error
         raise
 

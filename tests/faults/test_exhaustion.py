@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -63,10 +63,18 @@ def locked(admin_engine: Engine, organization_id: UUID, table: str) -> Iterator[
 
 
 def read_courses(app: Flask, database: Database, organization_id: UUID) -> TestResponse:
-    person = make_user(database, organization_id, "admin", app=app)
+    return ask(app, "GET", "/courses", make_user(database, organization_id, "admin", app=app))
+
+
+def ask(app: Flask, method: str, path: str, person: Person) -> TestResponse:
+    headers = {**person.headers, "Idempotency-Key": str(uuid4())}
     began = time.monotonic()
-    answer = app.test_client().get(
-        "/api/v1/courses", base_url="http://acme.localhost", headers=person.headers
+    answer = app.test_client().open(
+        f"/api/v1{path}",
+        method=method,
+        base_url="http://acme.localhost",
+        headers=headers,
+        json={} if method == "POST" else None,
     )
     assert time.monotonic() - began < SLACK * PROMISED_SECONDS
     return answer
@@ -91,6 +99,24 @@ def test_a_table_that_somebody_holds_is_503(
 ) -> None:
     with tight_app() as app, locked(admin_engine, acme, "courses"):
         answer = read_courses(app, database, acme)
+    assert_asks_to_come_back(answer, "busy")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/courses"), ("POST", f"/enrollments/{uuid4()}/withdraw")]
+)
+def test_accounts_that_somebody_holds_are_503_with_a_key_and_without(
+    tight_app: MakeApp,
+    admin_engine: Engine,
+    database: Database,
+    acme: UUID,
+    method: str,
+    path: str,
+) -> None:
+    with tight_app() as app:
+        person = make_user(database, acme, "admin", app=app)
+        with locked(admin_engine, acme, "users"):
+            answer = ask(app, method, path, person)
     assert_asks_to_come_back(answer, "busy")
 
 

@@ -205,3 +205,11 @@ def test_requests_of_one_kind_need_a_known_number_of_statements(
         event.remove(engine, "before_cursor_execute", note)
     # The host's look-up; its cache is off in tests. The actor comes with the binding.
     assert len(statements) == 1
+
+
+def test_an_operation_without_query_parameters_refuses_every_one(
+    client: FlaskClient, student: Person
+) -> None:
+    answer = client.get("/api/v1/seats?page=2", headers=student.headers)
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [{"pointer": "page", "message": "Unknown field."}]
