@@ -6,6 +6,7 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from lms.checkout import refund_views
 from lms.checkout import views as checkout_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
@@ -52,6 +53,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     payment_views.blp,
     receipt_views.blp,
     checkout_views.blp,
+    refund_views.blp,
     learning_views.blp,
     platform_views.blp,
 )

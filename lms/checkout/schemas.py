@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import marshmallow as ma
 from marshmallow import validate
 
+from lms.checkout.refunds import Destination
 from lms.enrollments.schemas import EnrollmentOut
 from lms.http.schemas import Schema, Text
-from lms.payments.schemas import MAX_TOKEN, PaymentOut, RefundOut
+from lms.payments.schemas import MAX_TOKEN, PaymentOut, PositiveMoney, RefundOut
 
 METHODS = ("free", "wallet", "provider")
 
@@ -52,8 +53,20 @@ class PurchaseOut(Schema):
 
 
 class RefundIn(Schema):
-    """Why the whole payment is given back."""
+    """What is given back of a payment, where to, and why."""
 
+    amount = ma.fields.Nested(
+        PositiveMoney,
+        metadata={"description": "In the payment's currency; all that is left when absent."},
+    )
+    destination = ma.fields.String(
+        load_default="source",
+        validate=validate.OneOf(get_args(Destination)),
+        metadata={
+            "description": "`source`: where it came from. `wallet`: into the learner's wallet, at"
+            " once, also what the provider took.",
+        },
+    )
     reason = Text(
         max_length=500,
         load_default="",

@@ -13,7 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lms.checkout.refunds import LATE_MONEY, apply_refund, refund_late_money
+from lms.checkout.refund_answers import apply_refund
+from lms.checkout.refunds import LATE_MONEY, refund_late_money
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
@@ -201,7 +202,11 @@ def open_refunds(session: Session, payment_id: UUID) -> list[tuple[Subject, str]
 def late_refund(session: Session, payment_id: UUID) -> Refund | None:
     """Return the refund of money that came when its seat was gone, or None."""
     return session.scalars(
-        select(Refund).where(Refund.payment_id == payment_id, Refund.reason == LATE_MONEY)
+        select(Refund).where(
+            Refund.payment_id == payment_id,
+            Refund.reason == LATE_MONEY,
+            Refund.created_by.is_(None),  # people may give the same reason, and more than once
+        )
     ).one_or_none()
 
 

@@ -10,12 +10,11 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from lms.checkout import settlement, webhooks
-from lms.checkout.errors import ProviderAwayError, RefundRefusedError, SeatGoneError
+from lms.checkout.errors import ProviderAwayError, SeatGoneError
 from lms.checkout.holds import make_room
 from lms.checkout.operations import start_purchase
 from lms.checkout.purchase import Order, Purchase, find_purchase
-from lms.checkout.refunds import refund_payment
-from lms.checkout.schemas import EnrollmentIn, PurchaseOut, RefundIn, WithdrawalOut
+from lms.checkout.schemas import EnrollmentIn, PurchaseOut, WithdrawalOut
 from lms.checkout.withdrawals import Withdrawal, find_withdrawal, withdraw
 from lms.config import Settings
 from lms.core import clock
@@ -23,7 +22,7 @@ from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
 from lms.enrollments.errors import RunFullError
 from lms.enrollments.transitions import ENDED_STATES
-from lms.http.blueprint import ADMINS, PUBLIC, TenantBlueprint
+from lms.http.blueprint import PUBLIC, TenantBlueprint
 from lms.http.bodies import read_body
 from lms.http.call import Call
 from lms.payments.asking import ask, look
@@ -34,7 +33,6 @@ from lms.payments.errors import (
     ProviderNotConfiguredError,
 )
 from lms.payments.examples import PAYMENT, REFUND
-from lms.payments.models import Refund
 from lms.payments.presenting import accepted, answered, claimed_subject, provider_of
 from lms.payments.providers.base import (
     InvalidWebhook,
@@ -68,7 +66,7 @@ PURCHASE = {
 blp = TenantBlueprint(
     "Checkout",
     __name__,
-    description="Enrolling and paying in one step, withdrawing, refunds, and providers' webhooks.",
+    description="Enrolling and paying in one step, withdrawing, and providers' webhooks.",
 )
 
 
@@ -173,55 +171,6 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     with call.transaction() as session:
         _apply(session, doorbell, work[0], answer)
         return find_withdrawal(session, enrollment_id, subject_id)
-
-
-@blp.operation(
-    "POST",
-    "/payments/<uuid:payment_id>/refunds",
-    id="refundPayment",
-    body=RefundIn,
-    returns=RefundOut,
-    status=201,
-    accepted=True,
-    roles=ADMINS,
-    transaction="steps",
-    idempotent=True,
-    refusals=(409,),
-    example=REFUND,
-)
-def refund_whole_payment(call: Call, payment_id: UUID, body: dict[str, Any]) -> Refund | Response:
-    """Give a whole payment back to the wallet or the provider that it came from.
-
-    For admins. An active or suspended enrollment is withdrawn once the wallet or the provider has
-    taken the refund; a completed one stays. 201 when the money is back, 202 when the provider has
-    not confirmed it yet: see `GET /payments/{id}/refunds`. 409 `not_refundable` when nothing was
-    paid or something was given back before, `refund_refused` when the provider says no: the
-    enrollment stays then.
-    """
-    doorbell = call.use(Doorbell)
-    with call.transaction() as session:
-        refund = refund_payment(
-            session,
-            doorbell,
-            call.actor,
-            payment_id,
-            refund_id=claimed_subject(call, session),
-            reason=body["reason"],
-        )
-        work = settlement.open_work(session, refund.id)
-        provider = None if work is None else provider_of(call)
-    if work is not None and provider is not None:
-        answer = ask(provider, work[0])
-        with call.transaction() as session:
-            _apply(session, doorbell, work[0], answer)
-            refund = session.get_one(Refund, refund.id)
-    if refund.state == "failed":
-        raise RefundRefusedError(
-            "The provider refused to give this payment back.",
-            record=lambda _session: None,
-            failure_code=refund.failure_code,
-        )
-    return refund if refund.state == "succeeded" else accepted(RefundOut, refund)
 
 
 @blp.operation(

@@ -10,7 +10,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout.policy import refund_percent
-from lms.checkout.refunds import NOT_LIVE, begin_refund
+from lms.checkout.refund_answers import NOT_LIVE
+from lms.checkout.refunds import begin_refund
 from lms.core import clock
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError

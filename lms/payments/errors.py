@@ -41,7 +41,7 @@ class PaymentDeclinedError(RecordedRefusalError):
 
 
 class CurrencyMismatchError(ConflictError):
-    """The amount is in another currency than the wallet; nothing is converted silently."""
+    """The amount is in another currency than wallet or payment; nothing is converted silently."""
 
     code = "currency_mismatch"
 
@@ -53,7 +53,7 @@ class ProviderNotConfiguredError(ConflictError):
 
 
 class NotRefundableError(ConflictError):
-    """There is no paid money left in this payment to give back."""
+    """There is not that much paid money left in this payment to give back; `left` says how much."""
 
     code = "not_refundable"
 

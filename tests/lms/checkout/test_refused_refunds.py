@@ -7,7 +7,7 @@ import time
 from typing import Any
 from uuid import UUID, uuid4
 
-from lms.checkout.refunds import apply_refund
+from lms.checkout.refund_answers import apply_refund
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
 from lms.payments.attempts import Answer
 from lms.payments.providers.signing import sign

@@ -1,0 +1,81 @@
+"""Routes of what is given back of payments."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+
+from lms.checkout import settlement
+from lms.checkout.errors import RefundRefusedError
+from lms.checkout.refunds import refund_payment
+from lms.checkout.schemas import RefundIn
+from lms.core.queue import Doorbell
+from lms.http.blueprint import ADMINS, TenantBlueprint
+from lms.http.call import Call
+from lms.payments.asking import ask
+from lms.payments.examples import REFUND
+from lms.payments.models import Refund
+from lms.payments.presenting import accepted, claimed_subject, provider_of
+from lms.payments.schemas import RefundOut
+
+blp = TenantBlueprint(
+    "Refunds",
+    __name__,
+    description="Giving payments back, all or a part.",
+)
+
+
+@blp.operation(
+    "POST",
+    "/payments/<uuid:payment_id>/refunds",
+    id="refundPayment",
+    body=RefundIn,
+    returns=RefundOut,
+    status=201,
+    accepted=True,
+    roles=ADMINS,
+    transaction="steps",
+    idempotent=True,
+    refusals=(409,),
+    example=REFUND,
+)
+def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Refund | Response:
+    """Give a payment back, all that is left of it or a part.
+
+    For admins. It goes to the wallet or the provider that it came from, or with `destination`
+    `wallet` into the learner's wallet at once. As often as you like, until nothing is left. A part
+    ends no enrollment; once the wallet or the provider has taken the last one, an active or
+    suspended enrollment is withdrawn; a completed one stays. 201 when the money is back, 202 when
+    the provider has not confirmed it yet: see `GET /payments/{id}/refunds`. 409 `not_refundable`
+    when nothing was paid or less is `left`, `currency_mismatch` when the amount, or the learner's
+    wallet, is in another currency than the payment, `refund_refused` when the provider says no:
+    nothing has changed then.
+    """
+    doorbell = call.use(Doorbell)
+    with call.transaction() as session:
+        refund = refund_payment(
+            session,
+            doorbell,
+            call.actor,
+            payment_id,
+            refund_id=claimed_subject(call, session),
+            amount=body.get("amount"),
+            destination=body["destination"],
+            reason=body["reason"],
+        )
+        work = settlement.open_work(session, refund.id)
+        provider = None if work is None else provider_of(call)
+    if work is not None and provider is not None:
+        answer = ask(provider, work[0])
+        with call.transaction() as session:
+            settlement.apply(session, doorbell, "refund", refund.id, answer)
+            refund = session.get_one(Refund, refund.id)
+    if refund.state == "failed":
+        raise RefundRefusedError(
+            "The provider refused to give this payment back.",
+            record=lambda _session: None,
+            failure_code=refund.failure_code,
+        )
+    return refund if refund.state == "succeeded" else accepted(RefundOut, refund)

@@ -1,0 +1,127 @@
+"""Many refunds of one payment at once, with exact outcomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.factories.money import Academy, together
+from tests.factories.people import Person
+
+
+def outcomes(answers: list[TestResponse]) -> Counter[Any]:
+    return Counter(
+        answer.status_code if answer.status_code < 300 else answer.get_json()["code"]
+        for answer in answers
+    )
+
+
+def refund(
+    academy: Academy,
+    admin: Person,
+    purchase: dict[str, Any],
+    amount: int | None,
+    destination: str = "source",
+) -> TestResponse:
+    body: dict[str, Any] = {"destination": destination}
+    if amount is not None:
+        body["amount"] = {"amount": amount, "currency": "EUR"}
+    return academy.post(f"/payments/{purchase['payment']['id']}/refunds", admin, body)
+
+
+def buy(academy: Academy, person: Person, method: str = "wallet", **run: Any) -> dict[str, Any]:
+    token = "tok_success" if method == "provider" else None
+    return academy.enroll(person, academy.run(**run), method, token=token).get_json()
+
+
+def given_back(academy: Academy, purchase: dict[str, Any]) -> tuple[int, int, str]:
+    """What the payment says is given back, what its refunds sum up to, and the enrollment."""
+    (row,) = academy.rows(
+        "SELECT p.refunded_amount, e.state, (SELECT COALESCE(sum(r.amount), 0)::bigint"
+        " FROM refunds r WHERE r.payment_id = p.id AND r.state = 'succeeded') AS refunds"
+        " FROM payments p JOIN enrollments e ON e.payment_id = p.id WHERE p.id = :id",
+        id=UUID(purchase["payment"]["id"]),
+    )
+    return row["refunded_amount"], row["refunds"], row["state"]
+
+
+def at_provider(academy: Academy, purchase: dict[str, Any]) -> int:
+    name = academy.recorded_name(purchase["payment"]["id"])
+    return academy.at_provider(name)["refunded_amount"]
+
+
+@pytest.mark.parametrize("threads", [16, 64])
+def test_of_parts_to_the_wallet_as_many_happen_as_fit(academy: Academy, threads: int) -> None:
+    admin, person = academy.person("admin"), academy.person(money=4900)
+    purchase = buy(academy, person)
+    answers = together(threads, lambda _number: refund(academy, admin, purchase, 600))
+    assert outcomes(answers) == {201: 8, "not_refundable": threads - 8}
+    assert given_back(academy, purchase) == (4800, 4800, "active")
+    assert academy.balance(person) == 4800
+    academy.assert_books_balance()
+
+
+def test_parts_that_fit_exactly_end_the_enrollment_once(academy: Academy) -> None:
+    admin, person, run_id = academy.person("admin"), academy.person(money=4900), academy.run()
+    purchase = academy.enroll(person, run_id).get_json()
+    answers = together(32, lambda _number: refund(academy, admin, purchase, 700))
+    assert outcomes(answers) == {201: 7, "not_refundable": 25}
+    assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+    assert academy.seats_taken(run_id) == 0
+    academy.assert_books_balance()
+
+
+def test_of_parts_to_a_card_as_many_happen_as_fit(academy: Academy) -> None:
+    admin, purchase = academy.person("admin"), buy(academy, academy.person(), "provider")
+    answers = together(16, lambda _number: refund(academy, admin, purchase, 700))
+    assert outcomes(answers) == {201: 7, "not_refundable": 9}
+    assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+    assert at_provider(academy, purchase) == 4900
+    academy.assert_books_balance()
+
+
+def test_parts_to_card_and_wallet_together_never_exceed_the_payment(academy: Academy) -> None:
+    admin, person = academy.person("admin"), academy.person()
+    purchase = buy(academy, person, "provider")
+    answers = together(
+        16,
+        lambda number: refund(academy, admin, purchase, 700, ("source", "wallet")[number % 2]),
+    )
+    assert outcomes(answers) == {201: 7, "not_refundable": 9}
+    assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+    assert at_provider(academy, purchase) + academy.balance(person) == 4900
+    academy.assert_books_balance()
+
+
+def test_parts_and_the_rest_at_once_give_everything_back_once(academy: Academy) -> None:
+    admin, person = academy.person("admin"), academy.person(money=4900)
+    purchase = buy(academy, person)
+    answers = together(
+        32, lambda number: refund(academy, admin, purchase, 1000 if number % 2 else None)
+    )
+    assert set(outcomes(answers)) == {201, "not_refundable"}
+    rests = [answer for answer in answers[::2] if answer.status_code == 201]
+    assert len(rests) == 1
+    assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+    assert academy.balance(person) == 4900
+    academy.assert_books_balance()
+
+
+def test_refunds_and_purchases_of_one_wallet_at_once_lose_nothing(academy: Academy) -> None:
+    admin, person = academy.person("admin"), academy.person(money=4900 + 8 * 300)
+    purchase = buy(academy, person)
+    runs = [academy.run(price=300) for _ in range(8)]
+
+    def step(number: int) -> TestResponse:
+        if number % 2:
+            return refund(academy, admin, purchase, 700)
+        return academy.enroll(person, runs[number // 2])
+
+    answers = together(16, step)
+    assert outcomes(answers) == {201: 15, "not_refundable": 1}
+    assert academy.balance(person) == 4900
+    academy.assert_books_balance()
