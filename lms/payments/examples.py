@@ -24,6 +24,7 @@ PAYMENT: dict[str, Any] = {
     "run_id": "0193a1c2-7f00-7000-8000-000000000001",
     "amount": {"amount": 4900, "currency": "EUR"},
     "refunded_amount": {"amount": 0, "currency": "EUR"},
+    "refund_state": "none",
     "method": "wallet",
     "state": "succeeded",
     "provider": None,

@@ -58,6 +58,19 @@ class MoneyOf(ma.fields.Nested):
         return Money(getattr(obj, self.attribute or attr), obj.currency)
 
 
+class RefundState(ma.fields.String):
+    """How much of a payment is given back, told by its amounts."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.OneOf(("none", "partial", "full")), **kwargs)
+
+    def get_value(self, obj: Any, *_args: Any, **_kwargs: Any) -> str:
+        """Return the word for it."""
+        if obj.refunded_amount == 0:
+            return "none"
+        return "full" if obj.refunded_amount == obj.amount else "partial"
+
+
 class WalletOut(Schema):
     """A learner's money in this academy."""
 
@@ -89,7 +102,7 @@ class WalletTransactionOut(Schema):
 
 
 class PaymentOut(Schema):
-    """A payment for a run. Given back, or about to be, when `refunded_amount` equals `amount`."""
+    """A payment for a run."""
 
     id = ma.fields.UUID(required=True)
     user_id = ma.fields.UUID(required=True)
@@ -100,6 +113,10 @@ class PaymentOut(Schema):
         metadata={
             "description": "Given back or on its way: `GET /payments/{id}/refunds` tells which."
         },
+    )
+    refund_state = RefundState(
+        required=True,
+        metadata={"description": "How much `refunded_amount` is of `amount`.", "example": "none"},
     )
     method = ma.fields.String(
         required=True, validate=validate.OneOf(("wallet", "provider", "free"))

@@ -197,6 +197,21 @@ def test_the_journal_keeps_the_reason_of_a_part(academy: Academy) -> None:
     assert row == {"kind": "refund", "amount": 1000, "reason": "Goodwill"}
 
 
+def test_a_payment_tells_how_much_of_it_is_given_back(academy: Academy) -> None:
+    admin, purchase = academy.person("admin"), buy(academy)
+    states = [purchase["payment"]["refund_state"]]
+    for amount in (1000, 3900):
+        refund(academy, admin, purchase, amount)
+        payment = academy.get(f"/payments/{purchase['payment']['id']}", admin).get_json()
+        states.append(payment["refund_state"])
+    assert states == ["none", "partial", "full"]
+
+
+def test_what_was_free_has_nothing_given_back(academy: Academy) -> None:
+    answer = academy.enroll(academy.person(), academy.run(price=0), "free")
+    assert answer.get_json()["payment"]["refund_state"] == "none"
+
+
 def test_a_part_that_the_provider_refuses_is_free_again(academy: Academy) -> None:
     admin, purchase = academy.person("admin"), buy(academy, "provider")
     refund(academy, admin, purchase, 1500)
