@@ -3,27 +3,116 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from lms.payments.models import Payment
+
+WITHDRAWABLE_STATES = ("active", "suspended")
+"""Enrollments that a learner may leave with money coming back."""
+
+NothingBecause = Literal[
+    "not_paid",
+    "free",
+    "already_given_back",
+    "enrollment_completed",
+    "enrollment_ended",
+    "after_last_step",
+    "step_gives_nothing",
+]
+"""Why nothing is given back."""
 
 
-def refund_percent(
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The step of a refund policy that applies at a moment.
+
+    Attributes:
+        percent: of the price, 0 to 100.
+        until: when it ends, UTC; None after the last step.
+        next_percent: what applies from then on; None after the last step.
+    """
+
+    percent: int
+    until: datetime | None = None
+    next_percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What one gets back who withdraws now, and why.
+
+    Attributes:
+        step: of the policy; gives 0 percent when the policy is not asked at all.
+        amount: minor units of the payment's currency.
+        nothing_because: why the amount is 0; None when it is more.
+    """
+
+    step: Step
+    amount: int = 0
+    nothing_because: NothingBecause | None = None
+
+
+def step_at(
     refund_policy: Iterable[Mapping[str, Any]], *, now: datetime, starts_at: datetime
-) -> int:
-    """Return which part of the price is given back to one who withdraws now.
+) -> Step:
+    """Return the step of a refund policy that applies now: of those still ahead, the earliest.
 
     Args:
         refund_policy: the run's at the time of paying: `{"until": RFC 3339, "percent": 0..100}`.
             Empty means all before the run starts and nothing after.
         now: UTC, by the database's clock.
         starts_at: when the run starts, UTC.
-
-    Returns:
-        Percent, 0 to 100: that of the earliest `until` still ahead, 0 when none is.
     """
     steps = sorted(
-        (datetime.fromisoformat(step["until"]), int(step["percent"])) for step in refund_policy
+        (datetime.fromisoformat(step["until"]).astimezone(UTC), int(step["percent"]))
+        for step in refund_policy
+    ) or [(starts_at, 100)]
+    ahead = [step for step in steps if now < step[0]]
+    if not ahead:
+        return Step(0)
+    until, percent = ahead[0]
+    return Step(percent, until, ahead[1][1] if len(ahead) > 1 else 0)
+
+
+def quote_refund(
+    payment: Payment, *, enrollment_state: str, now: datetime, starts_at: datetime
+) -> Quote:
+    """Return what one gets back who withdraws now.
+
+    The policy says how much is given back in all, so what was given back before counts towards it.
+
+    Args:
+        payment: with the policy that held when it was made.
+        enrollment_state: of the enrollment that it paid for.
+        now: UTC, by the database's clock.
+        starts_at: when the run starts, UTC.
+    """
+    reason = _nothing_because(payment, enrollment_state)
+    if reason is not None:
+        return Quote(Step(0), nothing_because=reason)
+    step = step_at(payment.refund_policy, now=now, starts_at=starts_at)
+    in_all = payment.amount * step.percent // 100
+    left = payment.amount - payment.refunded_amount
+    amount = max(min(in_all - payment.refunded_amount, left), 0)
+    if amount > 0:
+        return Quote(step, amount)
+    if in_all > 0:
+        return Quote(step, nothing_because="already_given_back")
+    return Quote(
+        step, nothing_because="after_last_step" if step.until is None else "step_gives_nothing"
     )
-    if not steps:
-        return 100 if now < starts_at else 0
-    return next((percent for until, percent in steps if now < until), 0)
+
+
+def _nothing_because(payment: Payment, enrollment_state: str) -> NothingBecause | None:
+    """Return why nothing is given back whatever the policy says, or None."""
+    if payment.state != "succeeded":
+        return "not_paid"
+    if payment.amount == 0:
+        return "free"
+    if payment.refunded_amount == payment.amount:
+        return "already_given_back"
+    if enrollment_state == "completed":
+        return "enrollment_completed"
+    return None if enrollment_state in WITHDRAWABLE_STATES else "enrollment_ended"

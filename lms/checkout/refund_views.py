@@ -7,10 +7,11 @@ from uuid import UUID
 
 from flask import Response
 
-from lms.checkout import settlement
+from lms.checkout import queries, settlement
 from lms.checkout.errors import RefundRefusedError
+from lms.checkout.queries import QuotedRefund
 from lms.checkout.refunds import refund_payment
-from lms.checkout.schemas import RefundIn
+from lms.checkout.schemas import RefundIn, RefundQuoteOut
 from lms.core.queue import Doorbell
 from lms.http.blueprint import ADMINS, TenantBlueprint
 from lms.http.call import Call
@@ -20,10 +21,22 @@ from lms.payments.models import Refund
 from lms.payments.presenting import accepted, claimed_subject, provider_of
 from lms.payments.schemas import RefundOut
 
+QUOTE: dict[str, Any] = {
+    "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
+    "amount": {"amount": 2450, "currency": "EUR"},
+    "refunded_amount": {"amount": 0, "currency": "EUR"},
+    "percent": 50,
+    "until": "2027-01-18T08:00:00Z",
+    "next_percent": 0,
+    "nothing_because": None,
+    "destination": "wallet",
+    "quoted_at": "2027-01-12T10:30:00Z",
+}
+
 blp = TenantBlueprint(
     "Refunds",
     __name__,
-    description="Giving payments back, all or a part.",
+    description="Giving payments back, all or a part, and what one would get back now.",
 )
 
 
@@ -79,3 +92,23 @@ def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Ref
             failure_code=refund.failure_code,
         )
     return refund if refund.state == "succeeded" else accepted(RefundOut, refund)
+
+
+@blp.operation(
+    "GET",
+    "/payments/<uuid:payment_id>/refund-quote",
+    id="getRefundQuote",
+    returns=RefundQuoteOut,
+    example=QUOTE,
+)
+def get_refund_quote(call: Call, payment_id: UUID) -> QuotedRefund:
+    """Read what you would get back if you withdrew now, and why.
+
+    Of a payment of yours, or any for admins; any other one is 404. By the refund policy that held
+    when it was paid: `percent` of the price until `until`, then `next_percent`, less what was
+    given back before. Without a policy it is all until the run starts. When `amount` is 0,
+    `nothing_because` says why: `not_paid` (money that arrives after you left is given back in
+    full), `free`, `already_given_back`, `enrollment_completed`, `enrollment_ended`,
+    `after_last_step` or `step_gives_nothing`.
+    """
+    return queries.refund_quote(call.session, call.actor, payment_id)

@@ -7,10 +7,11 @@ from typing import Any, get_args
 import marshmallow as ma
 from marshmallow import validate
 
+from lms.checkout.policy import NothingBecause
 from lms.checkout.refunds import Destination
 from lms.enrollments.schemas import EnrollmentOut
-from lms.http.schemas import Schema, Text
-from lms.payments.schemas import MAX_TOKEN, PaymentOut, PositiveMoney, RefundOut
+from lms.http.schemas import Schema, Text, UtcDateTime
+from lms.payments.schemas import MAX_TOKEN, MoneyOf, PaymentOut, PositiveMoney, RefundOut
 
 METHODS = ("free", "wallet", "provider")
 
@@ -73,6 +74,46 @@ class RefundIn(Schema):
         min_length=0,
         metadata={"description": "For the records; no personal data.", "example": "Course moved"},
     )
+
+
+class RefundQuoteOut(Schema):
+    """What one would get back of a payment who withdraws now, and why."""
+
+    payment_id = ma.fields.UUID(required=True)
+    amount = MoneyOf(
+        required=True, metadata={"description": "What would be given back now, if anything."}
+    )
+    refunded_amount = MoneyOf(
+        required=True,
+        metadata={"description": "Given back or on its way already; counts towards `percent`."},
+    )
+    percent = ma.fields.Integer(
+        required=True,
+        metadata={"description": "Of the price, by the step that applies now.", "example": 50},
+    )
+    until = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When that step ends; null when none applies."},
+    )
+    next_percent = ma.fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What applies from `until` on.", "example": 0},
+    )
+    nothing_because = ma.fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(get_args(NothingBecause)),
+        metadata={"description": "Why `amount` is 0; null when it is more."},
+    )
+    destination = ma.fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(("wallet", "provider")),
+        metadata={"description": "Where the money came from and goes; null for what was free."},
+    )
+    quoted_at = UtcDateTime(required=True, metadata={"description": "The moment that it is for."})
 
 
 class WithdrawalOut(Schema):

@@ -155,7 +155,8 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
 
     Yours, or any for admins. What was paid goes back to where it came from, in the part that the
     policy gives at this moment; without a policy all of it before the run starts and nothing after.
-    A refund through the provider may still be `created` or `pending` in the answer; one that the
+    What was given back before counts towards it: `GET /payments/{id}/refund-quote` tells the sum. A
+    refund through the provider may still be `created` or `pending` in the answer; one that the
     provider refuses says so in `failure_code` and is asked for again by itself. 409
     `transition_not_allowed` when the enrollment has ended or is completed.
     """

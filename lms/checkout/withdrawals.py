@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from lms.checkout.policy import refund_percent
+from lms.checkout.policy import WITHDRAWABLE_STATES, quote_refund
 from lms.checkout.refund_answers import NOT_LIVE
 from lms.checkout.refunds import begin_refund
 from lms.core import clock
@@ -27,6 +27,17 @@ CANCEL_UNPAID = text("""
      WHERE id = :id AND live AND state IN ('created', 'pending')
     RETURNING id
 """)
+# Wallet before payment, as every posting: what was given back of it stands until the commit.
+HOLD_MONEY = text("""
+    WITH wallet AS (
+        SELECT w.id
+          FROM payments p JOIN wallets w ON w.user_id = p.user_id AND w.currency = p.currency
+         WHERE p.id = :id AND p.method = 'wallet'
+           FOR NO KEY UPDATE OF w
+    )
+    SELECT p.id, wallet.id FROM payments p LEFT JOIN wallet ON true
+     WHERE p.id = :id FOR NO KEY UPDATE OF p
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,8 @@ def withdraw(
 ) -> Withdrawal:
     """End an enrollment; a paid one is refunded as its policy says at this moment.
 
-    A pending one is cancelled; should its payment arrive yet, it is given back in full.
+    What was given back before counts towards what the policy gives. A pending one is cancelled;
+    should its payment arrive yet, it is given back in full.
 
     Args:
         session: the organization's session.
@@ -77,18 +89,19 @@ def _withdraw(
             refuse(session, enrollment_id, "cancelled")
         move(session, enrollment_id, "cancelled", change)
         return
-    if enrollment.state not in ("active", "suspended"):
+    if enrollment.state not in WITHDRAWABLE_STATES:
         refuse(session, enrollment_id, "withdrawn")
-    percent = refund_percent(payment.refund_policy, now=now, starts_at=starts_at)
-    amount = payment.amount * percent // 100
-    if amount > 0 and payment.refunded_amount == 0:
+    session.execute(HOLD_MONEY, {"id": payment.id})
+    session.refresh(payment)
+    quote = quote_refund(payment, enrollment_state=enrollment.state, now=now, starts_at=starts_at)
+    if quote.amount > 0:
         begin_refund(
             session,
             doorbell,
             payment,
-            amount=amount,
+            amount=quote.amount,
             refund_id=subject_id,
-            reason=f"withdrawn, {percent} %",
+            reason=f"withdrawn, {quote.step.percent} %",
             actor_id=actor.user_id,
             ends=True,
             due_at=clock.now() + ASK_AGAIN_AFTER,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from werkzeug.test import TestResponse
 
+from lms.core.clock import now
 from tests.factories.money import Academy, together
 from tests.factories.people import Person
 
@@ -108,6 +110,74 @@ def test_parts_and_the_rest_at_once_give_everything_back_once(academy: Academy) 
     assert len(rests) == 1
     assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
     assert academy.balance(person) == 4900
+    academy.assert_books_balance()
+
+
+def test_refunds_against_withdrawals_give_everything_back_once(academy: Academy) -> None:
+    admin, run_id = academy.person("admin"), academy.run()
+    for _ in range(4):
+        person = academy.person(money=4900)
+        purchase = academy.enroll(person, run_id).get_json()
+        path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+
+        def step(
+            number: int, bought: dict[str, Any] = purchase, who: Person = person, leave: str = path
+        ) -> TestResponse:
+            if number % 2:
+                return refund(academy, admin, bought, 1000)
+            return academy.post(leave, who)
+
+        answers = together(16, step)
+        left = outcomes(answers[::2])
+        assert left == {200: 1, "transition_not_allowed": 7}
+        assert set(outcomes(answers[1::2])) <= {201, "not_refundable"}
+        assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+        assert academy.balance(person) == 4900
+    assert academy.seats_taken(run_id) == 0
+    academy.assert_books_balance()
+
+
+def test_a_withdrawal_among_refunds_brings_the_sum_to_what_the_policy_gives(
+    academy: Academy,
+) -> None:
+    admin = academy.person("admin")
+    policy = [{"until": (now() + timedelta(days=5)).isoformat(), "percent": 50}]
+    for _ in range(6):
+        person = academy.person(money=4900)
+        purchase = buy(academy, person, refund_policy=policy)
+        path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+
+        def step(
+            number: int, bought: dict[str, Any] = purchase, who: Person = person, leave: str = path
+        ) -> TestResponse:
+            return academy.post(leave, who) if number == 0 else refund(academy, admin, bought, 500)
+
+        answers = together(5, step)
+        assert outcomes(answers) == {200: 1, 201: 4}
+        (row,) = academy.rows(
+            "SELECT balance_after FROM wallet_transactions WHERE refund_id = :id",
+            id=UUID(answers[0].get_json()["refund"]["id"]),
+        )
+        assert row["balance_after"] == 2450
+    academy.assert_books_balance()
+
+
+def test_a_whole_card_refund_and_a_withdrawal_at_once_give_it_back_once(academy: Academy) -> None:
+    admin = academy.person("admin")
+    for _ in range(4):
+        person = academy.person()
+        purchase = buy(academy, person, "provider")
+        path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+
+        def step(
+            number: int, bought: dict[str, Any] = purchase, who: Person = person, leave: str = path
+        ) -> TestResponse:
+            return refund(academy, admin, bought, None) if number else academy.post(leave, who)
+
+        answers = together(2, step)
+        assert all(answer.status_code < 500 for answer in answers)
+        assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
+        assert at_provider(academy, purchase) == 4900
     academy.assert_books_balance()
 
 

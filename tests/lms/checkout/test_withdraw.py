@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from lms.checkout.policy import refund_percent
+from lms.checkout.policy import step_at
 from lms.config import Settings
 from lms.core.clock import now
 from lms.core.queue import SETTLE_PAYMENT
@@ -37,7 +37,7 @@ def test_the_refund_is_what_the_earliest_step_still_ahead_says(
 ) -> None:
     steps = [{"until": in_days(days), "percent": share} for days, share in policy]
     starts_at = AT + timedelta(days=starts_in)
-    assert refund_percent(steps, now=AT, starts_at=starts_at) == percent
+    assert step_at(steps, now=AT, starts_at=starts_at).percent == percent
 
 
 def withdraw(academy: Academy, person: Person, purchase: dict[str, Any], **kwargs: Any) -> Any:
