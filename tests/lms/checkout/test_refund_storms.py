@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from werkzeug.test import TestResponse
@@ -99,9 +99,12 @@ def test_parts_to_card_and_wallet_together_never_exceed_the_payment(academy: Aca
     academy.assert_books_balance()
 
 
-def test_parts_and_the_rest_at_once_give_everything_back_once(academy: Academy) -> None:
+@pytest.mark.parametrize("method", ["wallet", "provider"])
+def test_parts_and_the_rest_at_once_give_everything_back_once(
+    academy: Academy, method: str
+) -> None:
     admin, person = academy.person("admin"), academy.person(money=4900)
-    purchase = buy(academy, person)
+    purchase = buy(academy, person, method)
     answers = together(
         32, lambda number: refund(academy, admin, purchase, 1000 if number % 2 else None)
     )
@@ -110,6 +113,20 @@ def test_parts_and_the_rest_at_once_give_everything_back_once(academy: Academy) 
     assert len(rests) == 1
     assert given_back(academy, purchase) == (4900, 4900, "withdrawn")
     assert academy.balance(person) == 4900
+    assert method == "wallet" or at_provider(academy, purchase) == 4900
+    academy.assert_books_balance()
+
+
+@pytest.mark.parametrize("method", ["wallet", "provider"])
+def test_one_key_from_eight_threads_gives_one_part_back(academy: Academy, method: str) -> None:
+    admin, key = academy.person("admin"), str(uuid4())
+    purchase = buy(academy, academy.person(money=4900), method)
+    path = f"/payments/{purchase['payment']['id']}/refunds"
+    body = {"amount": {"amount": 1000, "currency": "EUR"}}
+    answers = together(8, lambda _number: academy.post(path, admin, body, key=key))
+    assert set(outcomes(answers)) <= {201, "request_in_progress"}
+    assert len({answer.data for answer in answers if answer.status_code == 201}) == 1
+    assert given_back(academy, purchase) == (1000, 1000, "active")
     academy.assert_books_balance()
 
 
