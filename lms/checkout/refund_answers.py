@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, try_move
+from lms.payments import receipts
 from lms.payments.attempts import Answer, record_answer
 
 log = structlog.get_logger()
@@ -75,6 +76,7 @@ def apply_refund(session: Session, refund_id: UUID, answer: Answer) -> None:
         log.error("refund_refused", refund_id=str(refund_id), code=answer.code)
     if answer.status in ("succeeded", "pending"):
         end_if_all_is_given_back(session, payment.id, payment.created_by)
+    receipts.issue(session, "refund", refund_id)
     record_answer(session, refund_id, answer)
     session.expire_all()
 

@@ -15,6 +15,7 @@ from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.core.money import Money
 from lms.core.queue import Doorbell
+from lms.payments import receipts
 from lms.payments.errors import CurrencyMismatchError, NotRefundableError
 from lms.payments.models import Payment, Refund, Wallet
 from lms.payments.operations import ASK_AGAIN_AFTER, ensure_wallet
@@ -140,6 +141,7 @@ def refund_payment(
     refunded = payment.refunded_amount
     if refund.state == "succeeded":
         end_if_all_is_given_back(session, payment_id, actor.user_id)
+        receipts.issue(session, "refund", refund_id)
     audit.record(
         session,
         "payment.refund",

@@ -19,6 +19,7 @@ from lms.core.queue import Doorbell
 from lms.courses.models import CourseRun
 from lms.enrollments.models import Enrollment, EnrollmentChange
 from lms.enrollments.transitions import Change, move, refuse
+from lms.payments import receipts
 from lms.payments.models import Payment, Refund
 from lms.payments.operations import ASK_AGAIN_AFTER
 
@@ -109,6 +110,7 @@ def _withdraw(
     else:
         session.execute(NOT_LIVE, {"id": payment.id})
     move(session, enrollment_id, "withdrawn", change)
+    receipts.issue(session, "refund", subject_id)
 
 
 def _find(

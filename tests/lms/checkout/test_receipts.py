@@ -52,6 +52,29 @@ def test_a_top_up_has_a_receipt(academy: Academy) -> None:
     assert (receipt["kind"], receipt["top_up_id"]) == ("top_up", top_up["id"])
 
 
+@pytest.mark.parametrize(("method", "token"), [("wallet", None), ("provider", "tok_success")])
+def test_each_refund_has_a_receipt_once_the_money_is_back(
+    academy: Academy, method: str, token: str | None
+) -> None:
+    person, admin = academy.person(money=4900), academy.person("admin")
+    bought = academy.enroll(person, academy.run(), method, **({"token": token} if token else {}))
+    path = f"/payments/{bought.get_json()['payment']['id']}/refunds"
+    for amount in (1000, 3900):
+        body = {"amount": {"amount": amount, "currency": "EUR"}}
+        assert academy.post(path, admin, body).status_code == 201
+    found = [(row["kind"], row["amount"]["amount"]) for row in listed(academy, person)]
+    assert found == [("refund", 3900), ("refund", 1000), ("payment", 4900)]
+    numbers(academy)
+
+
+def test_a_withdrawal_has_the_receipt_of_its_refund(academy: Academy) -> None:
+    person = academy.person(money=4900)
+    enrollment_id = academy.enroll(person, academy.run()).get_json()["enrollment"]["id"]
+    withdrawn = academy.post(f"/enrollments/{enrollment_id}/withdraw", person).get_json()
+    last = listed(academy, person)[0]
+    assert (last["kind"], last["refund_id"]) == ("refund", withdrawn["refund"]["id"])
+
+
 def test_what_costs_nothing_or_is_not_paid_has_no_receipt(academy: Academy) -> None:
     person = academy.person()
     academy.enroll(person, academy.run(price=0), "free")
