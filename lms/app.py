@@ -28,7 +28,8 @@ from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
 from lms.learning import views as learning_views
 from lms.media import views as file_views
-from lms.payments import receipt_views
+from lms.payments import grant_views, receipt_views, statement_views
+from lms.payments import staff_views as wallet_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
 from lms.platform import views as platform_views
@@ -52,6 +53,9 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     enrollment_views.blp,
     payment_views.blp,
     receipt_views.blp,
+    wallet_views.blp,
+    grant_views.blp,
+    statement_views.blp,
     checkout_views.blp,
     refund_views.blp,
     learning_views.blp,

@@ -26,7 +26,11 @@ from lms.core.ids import new_id
 from lms.core.money import Money
 from lms.enrollments.errors import RunFullError
 from lms.enrollments.models import LIVE_STATES, Enrollment
-from lms.payments.errors import CurrencyMismatchError, InsufficientFundsError
+from lms.payments.errors import (
+    CurrencyMismatchError,
+    InsufficientFundsError,
+    WalletFrozenError,
+)
 from lms.payments.models import Payment, Wallet
 from tenants.session import organization_of
 
@@ -52,6 +56,7 @@ ENROLL = text("""
           FROM run
          WHERE CAST(:method AS text) = 'wallet' AND wallets.user_id = :user_id
            AND wallets.currency = run.currency AND wallets.balance >= run.price_amount
+           AND wallets.frozen_at IS NULL
         RETURNING wallets.id, wallets.seq, wallets.balance
     ), payment AS (
         INSERT INTO payments
@@ -194,6 +199,7 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         EnrollmentClosedError: the run takes nobody now, by the database's clock.
         PaymentMethodError: the price is not paid this way.
         CurrencyMismatchError: the wallet is in another currency.
+        WalletFrozenError: the wallet owes money.
         InsufficientFundsError: the wallet does not hold the price.
         AlreadyEnrolledError: one live enrollment per learner and run.
         RunFullError: every seat is taken.
@@ -313,7 +319,7 @@ def _refusal_of_run(
 
 def _refusal_of_wallet(
     session: Session, actor: Actor, price: Money
-) -> CurrencyMismatchError | InsufficientFundsError:
+) -> CurrencyMismatchError | InsufficientFundsError | WalletFrozenError:
     wallet = session.scalars(select(Wallet).where(Wallet.user_id == actor.user_id)).one_or_none()
     if wallet is not None and wallet.currency != price.currency:
         return CurrencyMismatchError(
@@ -321,6 +327,13 @@ def _refusal_of_wallet(
             " provider instead.",
             expected=price.currency,
             wallet=wallet.currency,
+        )
+    if wallet is not None and wallet.frozen_at is not None:
+        owed = Money(wallet.owed, wallet.currency)
+        return WalletFrozenError(
+            f"Your wallet is frozen: a deposit was taken back, and {owed} are owed. What you"
+            " deposit pays that first.",
+            owed={"amount": owed.amount, "currency": owed.currency},
         )
     balance = Money(0 if wallet is None else wallet.balance, price.currency)
     missing = Money(max(price.amount - balance.amount, 0), price.currency)

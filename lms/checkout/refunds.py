@@ -19,6 +19,7 @@ from lms.payments import receipts
 from lms.payments.errors import CurrencyMismatchError, NotRefundableError
 from lms.payments.models import Payment, Refund, Wallet
 from lms.payments.operations import ASK_AGAIN_AFTER, ensure_wallet
+from lms.payments.postings import pay_what_is_owed
 
 Destination = Literal["source", "wallet"]
 """Where money goes back to: where it came from, or into the learner's wallet."""
@@ -209,6 +210,8 @@ def begin_refund(
         raise _refusal(session, payment.id, amount)
     if to_provider:
         queue.enqueue(session, doorbell, queue.SETTLE_PAYMENT, refund_id, due_at=due_at)
+    else:
+        pay_what_is_owed(session, payment.user_id, reference=f"refund:{refund_id}")
     session.expire_all()
     return session.get_one(Refund, refund_id)
 

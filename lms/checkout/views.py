@@ -92,7 +92,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     `payment_declined` (with `decline_code`). 409: `run_full` (with `capacity` and
     `next_hold_until`, or with the `refund` of money that came too late), `enrollment_closed`
     (with `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what
-    is expected), `currency_mismatch`, `provider_not_configured`.
+    is expected), `currency_mismatch`, `wallet_frozen` (with what is `owed`),
+    `provider_not_configured`.
     """
     method, token = body["payment"]["method"], body["payment"].get("token")
     provider = provider_of(call) if method == "provider" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from iso4217 import Currency
 
@@ -23,11 +24,12 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
-        exponent = Currency(self.currency).exponent or 0
-        if exponent == 0:
-            return f"{self.amount} {self.currency}"
-        sign, digits = ("-" if self.amount < 0 else ""), f"{abs(self.amount):0{exponent + 1}d}"
-        return f"{sign}{digits[:-exponent]}.{digits[-exponent:]} {self.currency}"
+        return f"{self.decimal:f} {self.currency}"
+
+    @property
+    def decimal(self) -> Decimal:
+        """The amount in whole units, exactly, with as many digits as the currency has."""
+        return Decimal(self.amount).scaleb(-(Currency(self.currency).exponent or 0))
 
 
 def is_currency(code: str) -> bool:

@@ -104,7 +104,7 @@ class IdempotentRequest:
         user_id: keys of different users never meet.
         operation: the operation's id.
         key: as the client sent it.
-        request_hash: SHA-256 of path and body.
+        request_hash: SHA-256 of path, query and body.
         held_until: end of this request's own claim, None before it; tells it from another's.
         stored: whether its answer is kept already.
     """
@@ -129,7 +129,8 @@ class IdempotentRequest:
                 "Send an Idempotency-Key header (a fresh UUID for each intent, at most 255"
                 " characters), so that a repeated request cannot move money twice."
             )
-        digest = hashlib.sha256(request.path.encode() + b"\0" + read_body(request))
+        asked = b"?".join(filter(None, (request.path.encode(), request.query_string)))
+        digest = hashlib.sha256(asked + b"\0" + read_body(request))
         return cls(user_id, operation, key, digest.hexdigest())
 
     def claim(self, session: Session) -> UUID:

@@ -7,7 +7,13 @@ from typing import ClassVar
 
 from sqlalchemy.orm import Session
 
-from lms.core.errors import ConflictError, DomainError, Kind, RecordedRefusalError
+from lms.core.errors import (
+    ConflictError,
+    DomainError,
+    InvalidInputError,
+    Kind,
+    RecordedRefusalError,
+)
 
 
 class InsufficientFundsError(DomainError):
@@ -15,6 +21,18 @@ class InsufficientFundsError(DomainError):
 
     kind = "payment_required"
     code = "insufficient_funds"
+
+
+class WalletTooEmptyError(ConflictError):
+    """The wallet does not hold what is to be taken out of it; `balance` says what it holds."""
+
+    code = "insufficient_funds"
+
+
+class WalletFrozenError(ConflictError):
+    """The wallet owes what a reversed top-up took back beyond its balance; `owed` says how much."""
+
+    code = "wallet_frozen"
 
 
 class PaymentDeclinedError(RecordedRefusalError):
@@ -44,6 +62,29 @@ class CurrencyMismatchError(ConflictError):
     """The amount is in another currency than wallet or payment; nothing is converted silently."""
 
     code = "currency_mismatch"
+
+
+class WrongSharesError(InvalidInputError):
+    """Somebody cannot get a share of a grant; `errors` names everybody, and nobody got anything."""
+
+    code = "wrong_shares"
+
+
+class InvalidCsvError(InvalidInputError):
+    """The file cannot be read as the one that is expected."""
+
+    code = "invalid_csv"
+
+
+class PeriodTooLongError(InvalidInputError):
+    """A file of this period would have more rows than fit into one; `limit` says how many do."""
+
+    code = "period_too_long"
+
+    @classmethod
+    def of(cls, limit: int) -> PeriodTooLongError:
+        """Make the refusal of a period with more than `limit` rows."""
+        return cls(f"The period has more than {limit} rows; ask for a shorter one.", limit=limit)
 
 
 class ProviderNotConfiguredError(ConflictError):

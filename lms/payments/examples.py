@@ -7,7 +7,29 @@ from typing import Any
 WALLET: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000006",
     "balance": {"amount": 5100, "currency": "EUR"},
+    "owed": {"amount": 0, "currency": "EUR"},
+    "frozen_at": None,
     "created_at": "2027-01-08T16:00:00Z",
+}
+ADJUSTMENT: dict[str, Any] = {
+    "seq": 3,
+    "kind": "adjustment",
+    "amount": {"amount": -2500, "currency": "EUR"},
+    "balance_after": {"amount": 5100, "currency": "EUR"},
+    "counter_account": "manual",
+    "payment_id": None,
+    "refund_id": None,
+    "top_up_id": None,
+    "grant_id": None,
+    "reason": "Paid 25.00 EUR too much in cash",
+    "created_at": "2027-01-08T16:30:00Z",
+}
+GRANT: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-000000000009",
+    "total": {"amount": 250000, "currency": "EUR"},
+    "reason": "Scholarship 2027",
+    "created_by": "0193a1c2-7f00-7000-8000-000000000003",
+    "created_at": "2027-01-08T16:40:00Z",
 }
 TOP_UP: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000007",

@@ -75,6 +75,11 @@ class WalletTransaction(TenantBase):
             "(kind = 'deduction') = (amount < 0) OR kind IN ('adjustment', 'reversal')",
             name="kind_has_its_sign",
         ),
+        Index(
+            "ix_wallet_transactions_grant_id",
+            "grant_id",
+            postgresql_where=text("grant_id IS NOT NULL"),
+        ),
         {"info": INSERT_ONLY},
     )
 

@@ -18,11 +18,14 @@ from lms.payments import receipts
 from lms.payments.attempts import Answer, Attempt, begin_attempt, open_attempt, record_answer
 from lms.payments.errors import CurrencyMismatchError
 from lms.payments.models import Wallet, WalletTopUp
+from lms.users import queries as users
 from tenants.session import organization_of
 
 ASK_AGAIN_AFTER = timedelta(seconds=30)
 """When the sweeper looks after a payment, top-up or refund that a request did not finish."""
 
+# What the wallet owes is paid first; `postings` says how the journal shows it, and why new values
+# are made of what is held.
 DEPOSIT_TOP_UP = text("""
     WITH settled AS (
         UPDATE wallet_top_ups
@@ -30,20 +33,35 @@ DEPOSIT_TOP_UP = text("""
                provider_payment_id = COALESCE(CAST(:provider_id AS text), provider_payment_id)
          WHERE id = :id AND state <> 'succeeded'
         RETURNING id, wallet_id, user_id, amount, currency, provider
+    ), held AS (
+        SELECT w.id, w.seq, w.owed, w.frozen_at, w.balance + settled.amount AS balance,
+               least(w.owed, w.balance + settled.amount) AS pays, settled.amount,
+               settled.currency, settled.provider, settled.id AS top_up_id, settled.user_id
+          FROM settled JOIN wallets w ON w.id = settled.wallet_id
+           FOR NO KEY UPDATE OF w
     ), credited AS (
         UPDATE wallets
-           SET balance = wallets.balance + settled.amount, seq = wallets.seq + 1
-          FROM settled
-         WHERE wallets.id = settled.wallet_id
-        RETURNING wallets.id, wallets.seq, wallets.balance
+           SET balance = held.balance - held.pays, owed = held.owed - held.pays,
+               frozen_at = CASE WHEN held.owed > held.pays OR held.pays = 0
+                                THEN held.frozen_at END,
+               seq = held.seq + CASE WHEN held.pays > 0 THEN 2 ELSE 1 END
+          FROM held
+         WHERE wallets.id = held.id
+        RETURNING wallets.id
     )
     INSERT INTO wallet_transactions
            (wallet_id, seq, kind, amount, currency, balance_after, counter_account, top_up_id,
             reference, created_by)
-    SELECT credited.id, credited.seq, 'deposit', settled.amount, settled.currency,
-           credited.balance, 'provider:' || settled.provider, settled.id,
-           'top_up:' || settled.id, settled.user_id
-      FROM settled JOIN credited ON credited.id = settled.wallet_id
+    SELECT held.id, held.seq + line.step, line.kind, line.amount, held.currency,
+           line.balance_after, line.counter_account, held.top_up_id, line.reference, held.user_id
+      FROM held JOIN credited ON credited.id = held.id
+     CROSS JOIN LATERAL (
+           VALUES (1, 'deposit', held.amount, held.balance, 'provider:' || held.provider,
+                   'top_up:' || held.top_up_id),
+                  (2, 'reversal', -held.pays, held.balance - held.pays, 'owed',
+                   'owed:top_up:' || held.top_up_id)
+           ) AS line (step, kind, amount, balance_after, counter_account, reference)
+     WHERE line.amount <> 0
 """)
 MOVE_TOP_UP = text("""
     UPDATE wallet_top_ups
@@ -68,6 +86,15 @@ def ensure_wallet(session: Session, user_id: UUID) -> Wallet:
         .on_conflict_do_nothing(index_elements=[Wallet.user_id])
     )
     return session.scalars(query).one()
+
+
+def wallet_of_user(session: Session, user_id: UUID) -> Wallet:
+    """Return the wallet of a user who is named by an id that came from outside.
+
+    Raises:
+        UserNotFoundError: there is no such user.
+    """
+    return ensure_wallet(session, users.get_user(session, user_id).id)
 
 
 def start_top_up(

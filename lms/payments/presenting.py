@@ -14,6 +14,8 @@ from lms.http.schemas import Schema
 from lms.payments.providers.base import PaymentProvider
 from lms.payments.providers.registry import Providers
 
+CSV = "text/csv"
+
 
 def provider_of(call: Call) -> PaymentProvider:
     """Return the payment provider of the organization that was called.
@@ -50,6 +52,14 @@ def answered(schema: type[Schema], result: Any, *, status: int) -> Response:
     """Make the answer that a view would get by returning `result`, at once."""
     response = jsonify(_dumper(schema).dump(result))
     response.status_code = status
+    return response
+
+
+def csv_file(table: str, name: str) -> Response:
+    """Answer a CSV file for download, which nobody on the way keeps."""
+    response = Response(table, content_type=f"{CSV}; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Cache-Control"] = "private, no-store"
     return response
 
 

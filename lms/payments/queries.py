@@ -11,6 +11,7 @@ from lms.core.actor import Actor
 from lms.core.errors import ForbiddenError, NotFoundError
 from lms.core.pagination import InvalidCursorError, Page, paginate
 from lms.payments.models import Payment, Refund, Wallet, WalletTopUp, WalletTransaction
+from lms.users import queries as users
 
 LONGEST_SEQ = 18  # digits; below BIGINT's largest
 
@@ -29,18 +30,20 @@ def wallet_transactions(
     Raises:
         InvalidCursorError: the cursor is not one of this list.
     """
-    query = (
-        select(WalletTransaction)
-        .join(Wallet, Wallet.id == WalletTransaction.wallet_id)
-        .where(Wallet.user_id == actor.user_id)
-        .order_by(WalletTransaction.seq.desc())
-        .limit(limit + 1)
-    )
-    if cursor is not None:
-        query = query.where(WalletTransaction.seq < _seq_of(cursor))
-    rows = session.scalars(query).all()
-    items = rows[:limit]
-    return Page(items, str(items[-1].seq) if len(rows) > limit else None)
+    return _transactions(session, actor.user_id, limit=limit, cursor=cursor)
+
+
+def user_wallet_transactions(
+    session: Session, user_id: UUID, *, limit: int, cursor: str | None
+) -> Page[WalletTransaction]:
+    """Read a page of a user's journal for an admin; else as `wallet_transactions`.
+
+    Raises:
+        UserNotFoundError: there is no such user.
+        InvalidCursorError: the cursor is not one of this list.
+    """
+    users.get_user(session, user_id)
+    return _transactions(session, user_id, limit=limit, cursor=cursor)
 
 
 def payments(
@@ -112,7 +115,29 @@ def top_up(session: Session, actor: Actor, top_up_id: UUID) -> WalletTopUp:
     return found
 
 
-def _seq_of(cursor: str) -> int:
+def _transactions(
+    session: Session, user_id: UUID, *, limit: int, cursor: str | None
+) -> Page[WalletTransaction]:
+    query = (
+        select(WalletTransaction)
+        .join(Wallet, Wallet.id == WalletTransaction.wallet_id)
+        .where(Wallet.user_id == user_id)
+        .order_by(WalletTransaction.seq.desc())
+        .limit(limit + 1)
+    )
+    if cursor is not None:
+        query = query.where(WalletTransaction.seq < seq_of(cursor))
+    rows = session.scalars(query).all()
+    items = rows[:limit]
+    return Page(items, str(items[-1].seq) if len(rows) > limit else None)
+
+
+def seq_of(cursor: str) -> int:
+    """Return the journal's number that a cursor of ours stands for.
+
+    Raises:
+        InvalidCursorError: it is none.
+    """
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= LONGEST_SEQ):
         raise InvalidCursorError("This cursor did not come from a page of this list.")
     return int(cursor)

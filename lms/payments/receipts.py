@@ -70,8 +70,8 @@ class ReceiptView:
 
     @property
     def number(self) -> str:
-        """Year and running number, `2027-000042`; wider once there are a million in a year."""
-        return f"{self.receipt.year}-{self.receipt.number:06d}"
+        """Year and running number; see `written`."""
+        return written(self.receipt.year, self.receipt.number)
 
     @property
     def kind(self) -> Kind:
@@ -84,6 +84,11 @@ class ReceiptView:
     def amount(self) -> Money:
         """What was paid in, or given back for a refund."""
         return Money(self.receipt.amount, self.receipt.currency)
+
+
+def written(year: int, number: int) -> str:
+    """Return a receipt's number as people write it: `2027-000042`, wider from a million on."""
+    return f"{year}-{number:06d}"
 
 
 def issue(session: Session, kind: Kind, subject_id: UUID) -> None:

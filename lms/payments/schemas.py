@@ -20,6 +20,7 @@ from lms.http.schemas import (
 from lms.payments.models import PAYMENT_STATES, TRANSACTION_KINDS
 
 MAX_TOKEN = 255
+MAX_REASON = 500
 REFUND_STATES = ("created", "pending", "succeeded", "failed")
 
 
@@ -41,6 +42,22 @@ class PositiveMoney(MoneySchema):
         required=True,
         metadata={"description": "Minor units: 5000 is 50.00 EUR.", "example": 5000},
     )
+
+
+class Correction(MoneySchema):
+    """An amount to put in (positive) or to take out (negative), in minor units."""
+
+    amount = Integer(
+        minimum=-MAX_AMOUNT,
+        maximum=MAX_AMOUNT,
+        required=True,
+        metadata={"description": "Minor units, signed, not zero.", "example": -2500},
+    )
+
+    @ma.validates("amount")
+    def _check_amount(self, amount: int, **_kwargs: Any) -> None:
+        if amount == 0:
+            raise ma.ValidationError("Must not be zero.")
 
 
 class MoneyOf(ma.fields.Nested):
@@ -76,6 +93,15 @@ class WalletOut(Schema):
 
     id = ma.fields.UUID(required=True)
     balance = MoneyOf(required=True)
+    owed = MoneyOf(
+        required=True,
+        metadata={"description": "Of reversed top-ups; money that comes in pays it first."},
+    )
+    frozen_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Since when nothing is bought from it: until nothing is owed."},
+    )
     created_at = UtcDateTime(required=True)
 
 
@@ -98,7 +124,66 @@ class WalletTransactionOut(Schema):
     payment_id = ma.fields.UUID(required=True, allow_none=True)
     refund_id = ma.fields.UUID(required=True, allow_none=True)
     top_up_id = ma.fields.UUID(required=True, allow_none=True)
+    grant_id = ma.fields.UUID(required=True, allow_none=True)
+    reason = ma.fields.String(
+        required=True,
+        metadata={"description": "Of adjustments and grants, in words; else empty.", "example": ""},
+    )
     created_at = UtcDateTime(required=True)
+
+
+class AdjustmentIn(Schema):
+    """A correction by hand."""
+
+    amount = ma.fields.Nested(Correction, required=True)
+    reason = Text(
+        max_length=MAX_REASON,
+        required=True,
+        metadata={
+            "description": "The learner sees it.",
+            "example": "Paid 25.00 EUR too much in cash",
+        },
+    )
+
+
+class PeriodQuery(Schema):
+    """From when to when: `from` itself is inside, `to` outside."""
+
+    since = UtcDateTime(
+        data_key="from",
+        load_default=None,
+        metadata={"description": "Beginning of the period; without it, everything up to its end."},
+    )
+    until = UtcDateTime(
+        data_key="to",
+        load_default=None,
+        metadata={"description": "End of the period; without it, up to now."},
+    )
+
+    @ma.validates_schema
+    def _in_order(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        since, until = data["since"], data["until"]
+        if since is not None and until is not None and until <= since:
+            raise ma.ValidationError("Must be later than `from`.", "to")
+
+
+class StatementQuery(PeriodQuery, PageQuery):
+    """A period, and where in it to read."""
+
+
+class StatementOut(Schema):
+    """What went through a wallet; the balances are those of the whole period."""
+
+    since = UtcDateTime(required=True, allow_none=True, data_key="from")
+    until = UtcDateTime(required=True, allow_none=True, data_key="to")
+    opening_balance = MoneyOf(required=True)
+    closing_balance = MoneyOf(required=True)
+    items = ma.fields.List(ma.fields.Nested(WalletTransactionOut), required=True)
+    next_cursor = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Pass as `cursor` for the next page; null on the last."},
+    )
 
 
 class PaymentOut(Schema):

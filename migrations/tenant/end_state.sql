@@ -644,4 +644,6 @@ CREATE TABLE wallet_transactions (
 	CONSTRAINT uq_wallet_transactions_reference UNIQUE (reference)
 );
 
+CREATE INDEX ix_wallet_transactions_grant_id ON wallet_transactions (grant_id) WHERE grant_id IS NOT NULL;
+
 GRANT SELECT, INSERT ON "wallet_transactions" TO __organization_role__;

@@ -28,6 +28,7 @@ from lms.courses.models import (
 from lms.enrollments.models import Enrollment
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
 from lms.payments.models import (
+    CreditGrant,
     Payment,
     Receipt,
     Refund,
@@ -61,6 +62,7 @@ class TwinIds:
     payment_id: UUID = field(default_factory=new_id)
     wallet_id: UUID = field(default_factory=new_id)
     top_up_id: UUID = field(default_factory=new_id)
+    grant_id: UUID = field(default_factory=new_id)
 
     def as_dict(self) -> dict[str, UUID]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
@@ -292,12 +294,19 @@ def _run(ids: TwinIds, canary: str) -> list[Any]:
 
 def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:
     return [
-        Wallet(id=ids.wallet_id, user_id=ids.user_id, currency="EUR", balance=mark, seq=2),
+        Wallet(id=ids.wallet_id, user_id=ids.user_id, currency="EUR", balance=mark, seq=3),
+        CreditGrant(
+            id=ids.grant_id,
+            amount=mark,
+            currency="EUR",
+            reason=canary,
+            created_by=ids.admin_id,
+        ),
         WalletTopUp(
             id=ids.top_up_id,
             wallet_id=ids.wallet_id,
             user_id=ids.user_id,
-            amount=2 * mark,
+            amount=mark,
             currency="EUR",
             state="succeeded",
             provider="sandbox",
@@ -326,7 +335,18 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 wallet_id=ids.wallet_id,
                 seq=1,
                 kind="deposit",
-                amount=2 * mark,
+                amount=mark,
+                currency="EUR",
+                balance_after=mark,
+                counter_account=f"promotion:{canary}",
+                grant_id=ids.grant_id,
+                reference=f"grant:{ids.grant_id}:{ids.user_id}",
+            ),
+            WalletTransaction(
+                wallet_id=ids.wallet_id,
+                seq=2,
+                kind="deposit",
+                amount=mark,
                 currency="EUR",
                 balance_after=2 * mark,
                 counter_account=f"provider:{canary}",
@@ -335,7 +355,7 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
             ),
             WalletTransaction(
                 wallet_id=ids.wallet_id,
-                seq=2,
+                seq=3,
                 kind="deduction",
                 amount=-mark,
                 currency="EUR",

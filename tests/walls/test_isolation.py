@@ -53,6 +53,13 @@ BODIES: dict[str, Any] = {
     "withdrawEnrollment": None,
     "recordLessonProgress": {"viewed": True},
     "topUpWallet": {"amount": {"amount": 100, "currency": "EUR"}, "token": "tok_success"},
+    "adjustUserWallet": {"amount": {"amount": 100, "currency": "EUR"}, "reason": "Cash"},
+    "createCreditGrant": {
+        "amount": {"amount": 100, "currency": "EUR"},
+        "reason": "Scholarship",
+        "learners": ["nobody@example.com"],
+    },
+    "importCreditGrant": None,
     "refundPayment": {},
     "receiveWebhook": {},
     "writeFilePart": None,

@@ -53,6 +53,13 @@ def upgrade() -> None:
         ["grant_id"],
         ["id"],
     )
+    op.create_index(
+        "ix_wallet_transactions_grant_id",
+        "wallet_transactions",
+        ["grant_id"],
+        unique=False,
+        postgresql_where=sa.text("grant_id IS NOT NULL"),
+    )
     op.add_column(
         "wallet_transactions",
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
