@@ -19,6 +19,8 @@ FORGET = """
     DELETE FROM enrollment_changes c USING gone WHERE c.enrollment_id = gone.id;
     DELETE FROM enrollments e USING gone WHERE e.id = gone.id;
     DELETE FROM wallet_transactions WHERE payment_id IS NOT NULL;
+    DELETE FROM receipts WHERE payment_id IS NOT NULL;
+    DELETE FROM receipt_counters;
     DELETE FROM payments;
     DELETE FROM idempotency_keys;
     UPDATE run_seats s SET taken = s.taken - g.count
@@ -30,7 +32,7 @@ FORGET = """
 
 
 def forget_purchases(conninfo: str, schemas: Iterable[str]) -> None:
-    """Put seats, wallets, payments and keys back to what was seeded, one organization at a time.
+    """Put seats, wallets, payments, receipts and keys back to what was seeded, one organization at a time.
 
     Args:
         conninfo: libpq's URL of the schemas' owner.
