@@ -32,7 +32,7 @@ FORGET = """
 
 
 def forget_purchases(conninfo: str, schemas: Iterable[str]) -> None:
-    """Put seats, wallets, payments, receipts and keys back to what was seeded, one organization at a time.
+    """Put what purchases changed back to what was seeded, one organization at a time.
 
     Args:
         conninfo: libpq's URL of the schemas' owner.

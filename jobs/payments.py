@@ -11,6 +11,8 @@ from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from lms.checkout import holds, settlement, webhooks
 from lms.core import clock, queue
+from lms.core.encryption import UnreadableSecretError
+from lms.payments.accounts import StoredAccount, stored_account
 from lms.payments.asking import ask, recognize
 from lms.payments.attempts import UNKNOWN, Answer, Attempt
 from lms.payments.errors import ProviderNotConfiguredError
@@ -40,9 +42,10 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
         if work is None:
             claims.finish(session, claim)
             return
+        account = stored_account(session)
     attempt, open_since = work
     with Lease(context, claim).kept():
-        answer = _ask(context, claim, attempt)
+        answer = _ask(context, claim, attempt, account)
     with context.holding(claim) as session:
         settlement.apply(session, context.doorbell, attempt.operation, attempt.subject_id, answer)
         claims.finish(session, claim)
@@ -78,16 +81,18 @@ def next_look(open_since: datetime, now: datetime) -> datetime:
     return (now + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)).astimezone(UTC)
 
 
-def _ask(context: JobContext, claim: Claim, attempt: Attempt) -> Answer:
+def _ask(
+    context: JobContext, claim: Claim, attempt: Attempt, account: StoredAccount | None
+) -> Answer:
     """Ask the provider; when it will not tell, look among the payments that it told us of."""
     try:
         # Where it could report to is not known here (the port above all): what is pending is asked.
         provider = Providers.from_settings(context.settings).for_organization(
-            context.scope.id, webhook_url=None
+            context.scope.id, account, webhook_url=None, name=attempt.provider
         )
-    except ProviderNotConfiguredError as error:
+    except (ProviderNotConfiguredError, UnreadableSecretError) as error:
         log.error(  # noqa: TRY400 - expected: no trace is needed
-            "provider_not_configured", subject_id=str(attempt.subject_id), error=error.detail
+            error.code, subject_id=str(attempt.subject_id), error=error.detail
         )
         return UNKNOWN
     answer = ask(provider, attempt)

@@ -10,6 +10,7 @@ from lms.checkout import refund_views
 from lms.checkout import views as checkout_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
+from lms.core.encryption import SecretBox
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
 from lms.courses import (
@@ -28,6 +29,7 @@ from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
 from lms.learning import views as learning_views
 from lms.media import views as file_views
+from lms.payments import account_views as payment_account_views
 from lms.payments import grant_views, receipt_views, statement_views
 from lms.payments import staff_views as wallet_views
 from lms.payments import views as payment_views
@@ -56,6 +58,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     wallet_views.blp,
     grant_views.blp,
     statement_views.blp,
+    payment_account_views.blp,
     checkout_views.blp,
     refund_views.blp,
     learning_views.blp,
@@ -121,5 +124,6 @@ def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) ->
     services.add(Settings, settings)
     services.add(Storage, storage)
     services.add(Doorbell, doorbell)
+    services.add(SecretBox, SecretBox.from_setting(settings.secrets_keys))
     services.add(Providers, Providers.from_settings(settings))
     return services

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -28,6 +29,7 @@ class Settings:
     database_statements_per_connection: int = 2000
     redis_url: str
     secret_key: str
+    secrets_keys: str = ""
     environment: Literal["development", "production"] = "development"
     base_domain: str = "localhost"
     public_scheme: Literal["http", "https"] = "http"
@@ -50,6 +52,7 @@ class Settings:
     sandbox_url: str | None = None
     sandbox_secret_key: str = ""
     sandbox_webhook_secret: str = ""
+    stripe_api_base: str = "https://api.stripe.com"
     seat_hold_seconds: int = 30 * 60
     log_format: Literal["json", "console"] = "json"
 
@@ -93,8 +96,15 @@ class Settings:
                 raise ConfigurationError(f"{name.upper()} must be more than 0.")
         if self.s3_bucket is None and self.storage_path is None:
             raise ConfigurationError("Set STORAGE_PATH (local files) or S3_BUCKET.")
+        if self.secrets_keys and not are_secrets_keys(self.secrets_keys):
+            raise ConfigurationError(
+                "SECRETS_KEYS lists keys of 32 bytes in url-safe base64, separated by commas;"
+                " `openssl rand -base64 32 | tr +/ -_` makes one."
+            )
         if self.environment == "production" and self.sandbox_url is not None:
             raise ConfigurationError("SANDBOX_URL is refused when ENVIRONMENT=production.")
+        if self.environment == "production" and not self.stripe_api_base.startswith("https://"):
+            raise ConfigurationError("STRIPE_API_BASE must be https when ENVIRONMENT=production.")
 
     def admin_url(self) -> str:
         """Return DATABASE_ADMIN_URL.
@@ -117,6 +127,14 @@ POSITIVE = (
     ),
     *("max_upload_bytes", "lease_seconds", "seat_hold_seconds"),
 )
+
+
+def are_secrets_keys(setting: str) -> bool:
+    """Tell whether SECRETS_KEYS lists keys as Fernet takes them."""
+    try:
+        return all(len(base64.urlsafe_b64decode(key.strip())) == 32 for key in setting.split(","))
+    except ValueError:
+        return False
 
 
 def _read(name: str, kind: str, raw: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -197,11 +198,14 @@ def _secrets(path: Path) -> dict[str, str]:
         "APP_DATABASE_PASSWORD",
         "SANDBOX_SECRET_KEY",
         "SANDBOX_WEBHOOK_SECRET",
+        "SECRETS_KEYS",
     )
     kept: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     missing = [name for name in names if name not in kept]
     if missing:
         kept |= {name: secrets.token_urlsafe(48) for name in missing}
+        if "SECRETS_KEYS" in missing:
+            kept["SECRETS_KEYS"] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         draft = path.with_suffix(".new")
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(kept), encoding="utf-8")

@@ -79,7 +79,7 @@ def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Ref
             reason=body["reason"],
         )
         work = settlement.open_work(session, refund.id)
-        provider = None if work is None else provider_of(call)
+        provider = None if work is None else provider_of(call, session, work[0].provider)
     if work is not None and provider is not None:
         answer = ask(provider, work[0])
         with call.transaction() as session:

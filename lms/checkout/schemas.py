@@ -11,7 +11,14 @@ from lms.checkout.policy import NothingBecause
 from lms.checkout.refunds import Destination
 from lms.enrollments.schemas import EnrollmentOut
 from lms.http.schemas import Schema, Text, UtcDateTime
-from lms.payments.schemas import MAX_TOKEN, MoneyOf, PaymentOut, PositiveMoney, RefundOut
+from lms.payments.schemas import (
+    FOR_THE_LEARNER,
+    MAX_TOKEN,
+    MoneyOf,
+    PaymentOut,
+    PositiveMoney,
+    RefundOut,
+)
 
 METHODS = ("free", "wallet", "provider")
 
@@ -51,6 +58,12 @@ class PurchaseOut(Schema):
 
     enrollment = ma.fields.Nested(EnrollmentOut, required=True)
     payment = ma.fields.Nested(PaymentOut, required=True)
+    client_secret = ma.fields.String(
+        required=True,
+        allow_none=True,
+        dump_default=None,
+        metadata={"description": FOR_THE_LEARNER},
+    )
 
 
 class RefundIn(Schema):

@@ -243,6 +243,8 @@ def _work_of(session: Session, row: ProviderAttempt, is_first: bool) -> tuple[At
         currency=found.currency,
         key=row.key,
         is_first=is_first,
+        provider=row.provider,
+        first_asked=row.created_at,
         token=row.token,
         provider_id=row.provider_id,
         provider_payment_id=found.provider_payment_id,

@@ -37,10 +37,10 @@ from lms.payments.presenting import accepted, answered, claimed_subject, provide
 from lms.payments.providers.base import (
     InvalidWebhook,
     PaymentProvider,
+    ProviderEvent,
     ProviderRejected,
     ProviderUnavailable,
 )
-from lms.payments.providers.sandbox import SIGNATURE_HEADER
 from lms.payments.schemas import RefundOut
 from tenants.session import STILL_SETTLING
 
@@ -61,6 +61,7 @@ PURCHASE = {
         "created_at": "2027-01-08T16:20:00Z",
     },
     "payment": PAYMENT,
+    "client_secret": None,
 }
 
 blp = TenantBlueprint(
@@ -86,23 +87,25 @@ blp = TenantBlueprint(
 def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | Response:
     """Enroll yourself in a run and pay for it.
 
-    201 when the enrollment is active (or, for a request resumed later, has ended: see `state`).
-    202 when the provider has not decided yet: the seat is held until `hold_until`; poll
-    `GET /enrollments/{id}`. 402: `insufficient_funds` (with `balance` and `missing`) or
-    `payment_declined` (with `decline_code`). 409: `run_full` (with `capacity` and
-    `next_hold_until`, or with the `refund` of money that came too late), `enrollment_closed`
-    (with `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what
-    is expected), `currency_mismatch`, `wallet_frozen` (with what is `owed`),
+    201 when the enrollment is active (or, for a request resumed later, has ended: see `state`). 202
+    when the provider has not decided yet: the seat is held until `hold_until`; let the learner
+    finish with `client_secret` when there is one, and poll `GET /enrollments/{id}`. 402:
+    `insufficient_funds` (with `balance` and `missing`) or `payment_declined` (with `decline_code`).
+    409: `run_full` (with `capacity` and `next_hold_until`, or with the `refund` of money that came
+    too late), `enrollment_closed` (with `opens_at` and `closes_at`), `already_enrolled`,
+    `payment_method_not_possible` (with what is expected), `currency_mismatch`, `wallet_frozen`
+    (with what is `owed`),
     `provider_not_configured`.
     """
     method, token = body["payment"]["method"], body["payment"].get("token")
-    provider = provider_of(call) if method == "provider" else None
     doorbell = call.use(Doorbell)
 
-    def begin() -> tuple[Purchase, Attempt | None] | Response:
+    def begin() -> tuple[Purchase, Attempt | None, PaymentProvider | None] | Response:
         with call.transaction() as session:
+            payment_id = claimed_subject(call, session)
+            provider = provider_of(call, session) if method == "provider" else None
             order = Order(
-                payment_id=claimed_subject(call, session),
+                payment_id=payment_id,
                 run_id=run_id,
                 method=method,
                 provider=None if provider is None else provider.name,
@@ -111,7 +114,9 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
             purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
             if attempt is None and purchase.enrollment.state == "active":
                 return call.conclude(session, answered(PurchaseOut, purchase, status=201))
-            return purchase, attempt
+            if attempt is not None and provider is not None and attempt.provider != provider.name:
+                provider = provider_of(call, session, attempt.provider)
+            return purchase, attempt, provider
 
     try:
         begun = begin()
@@ -123,7 +128,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
         begun = begin()
     if isinstance(begun, Response):
         return begun
-    purchase, attempt = begun
+    purchase, attempt, provider = begun
+    client_secret = None
     if provider is not None and attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):
@@ -131,7 +137,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
         with call.transaction() as session:
             _apply(session, doorbell, attempt, answer)
             purchase = find_purchase(session, attempt.subject_id) or purchase
-    return _told(call, purchase)
+            client_secret = answer.client_secret
+    return _told(call, purchase, client_secret)
 
 
 @blp.operation(
@@ -166,7 +173,7 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
         subject_id = claimed_subject(call, session)
         withdrawal = withdraw(session, doorbell, call.actor, enrollment_id, subject_id=subject_id)
         work = settlement.open_work(session, subject_id)
-        provider = None if work is None else provider_of(call)
+        provider = None if work is None else provider_of(call, session, work[0].provider)
     if work is None or provider is None:
         return withdrawal
     answer = ask(provider, work[0])
@@ -194,19 +201,14 @@ def receive_webhook(call: Call, provider_name: str) -> None:
     and late events do no harm; so are refunds that wait at the provider. 204 once it is stored; 503
     asks the provider to send it again.
     """
-    try:
-        provider = provider_of(call)
-    except ProviderNotConfiguredError as error:
-        raise NotFoundError("There is no such provider.") from error
-    if provider_name != provider.name:
-        raise NotFoundError("There is no such provider.")
-    doorbell, signature = call.use(Doorbell), call.request.headers.get(SIGNATURE_HEADER, "")
-    try:
-        event = provider.parse_webhook(read_body(call.request), signature, now=clock.now())
-    except InvalidWebhook as error:
-        raise InvalidWebhookError(f"This is not an event of the provider: {error}.") from error
+    doorbell, body = call.use(Doorbell), read_body(call.request)
     with call.transaction() as session:
-        if webhooks.is_applied(session, provider.name, event):
+        try:
+            provider = provider_of(call, session, provider_name)
+        except ProviderNotConfiguredError as error:
+            raise NotFoundError("There is no such provider.") from error
+        event = _event(call, provider, body)
+        if event is None or webhooks.is_applied(session, provider.name, event):
             return
         subject = settlement.find_subject(session, provider.name, event)
         if subject is None:
@@ -221,12 +223,20 @@ def receive_webhook(call: Call, provider_name: str) -> None:
         webhooks.store(session, provider.name, event, applied=known)
 
 
-def _told(call: Call, purchase: Purchase) -> Purchase | Response:
+def _event(call: Call, provider: PaymentProvider, body: bytes) -> ProviderEvent | None:
+    signature = call.request.headers.get(provider.signature_header, "")
+    try:
+        return provider.parse_webhook(body, signature, now=clock.now())
+    except InvalidWebhook as error:
+        raise InvalidWebhookError(f"This is not an event of the provider: {error}.") from error
+
+
+def _told(call: Call, purchase: Purchase, client_secret: str | None) -> Purchase | Response:
     payment, enrollment = purchase.payment, purchase.enrollment
     if payment.state in ("failed", "canceled"):
         raise PaymentDeclinedError.because(payment.failure_code, lambda _session: None)
     if enrollment.state == "pending":
-        return accepted(PurchaseOut, purchase)
+        return accepted(PurchaseOut, purchase, client_secret=client_secret)
     if enrollment.state in ENDED_STATES and payment.state == "succeeded":
         with call.transaction() as session:
             refund = settlement.late_refund(session, payment.id)

@@ -35,6 +35,7 @@ COMMANDS = {
     "migrate": "lms.cli.migrations",
     "openapi": "lms.cli.openapi",
     "organizations": "lms.cli.organizations",
+    "payments": "lms.cli.payments",
     "platform": "lms.cli.platform",
     "schema": "lms.cli.rendering",
     "up": "lms.up",

@@ -8,6 +8,7 @@ import structlog
 
 from lms.payments.attempts import UNKNOWN, Answer, Attempt, Subject
 from lms.payments.providers.base import (
+    NEVER_RECEIVED,
     PaymentProvider,
     ProviderPayment,
     ProviderRefund,
@@ -17,8 +18,8 @@ from lms.payments.providers.base import (
 
 log = structlog.get_logger()
 
-REFUSED_MEANS = frozenset({"unknown_token", "declined"})
-"""Rejections that are about the means of payment: no money moved and none will."""
+REFUSED_MEANS = frozenset({"unknown_token", "declined", "amount_not_accepted"})
+"""Rejections that are about the means of payment or the sum: no money moved and none will."""
 
 REFUSED_REFUNDS = frozenset({"refund_exceeds_payment", "payment_not_refundable"})
 """Rejections that are about the payment to be given back, and not about how we asked."""
@@ -90,6 +91,7 @@ def _ask_payment(provider: PaymentProvider, attempt: Attempt) -> Answer:
         currency=attempt.currency,
         token=attempt.token or "",
         metadata={attempt.operation: str(attempt.subject_id)},
+        first_asked=attempt.first_asked,
     )
     answer = _answer_of_payment(attempt, payment)
     return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
@@ -104,6 +106,7 @@ def _ask_refund(provider: PaymentProvider, attempt: Attempt) -> Answer:
         idempotency_key=attempt.key,
         payment_id=attempt.provider_payment_id,
         amount=attempt.amount,
+        first_asked=attempt.first_asked,
     )
     answer = _answer_of_refund(attempt, refund)
     return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
@@ -121,10 +124,11 @@ def _look_again(provider: PaymentProvider, attempt: Attempt, pending: Answer) ->
 def _rejected(attempt: Attempt, error: ProviderRejected) -> Answer:
     """Believe a rejection only when it is about the money and the first request itself got it.
 
-    After an unknown outcome, a rejection says nothing about what the first request did.
+    After an unknown outcome, a rejection says nothing about what the first request did, but for
+    one that says that it never arrived.
     """
     definite = REFUSED_REFUNDS if attempt.operation == "refund" else REFUSED_MEANS
-    if attempt.is_first and error.code in definite:
+    if error.code == NEVER_RECEIVED or (attempt.is_first and error.code in definite):
         log.warning("provider_rejected", subject_id=str(attempt.subject_id), code=error.code)
         return Answer("failed", None, error.code)
     log.error(
@@ -140,7 +144,7 @@ def _rejected(attempt: Attempt, error: ProviderRejected) -> Answer:
 def _answer_of_payment(subject: Subject, payment: ProviderPayment) -> Answer:
     if (payment.amount, payment.currency) != (subject.amount, subject.currency):
         return _differs(subject, payment.id, payment.amount, payment.currency)
-    return Answer(payment.status, payment.id, payment.decline_code)
+    return Answer(payment.status, payment.id, payment.decline_code, payment.client_secret)
 
 
 def _answer_of_refund(subject: Subject, refund: ProviderRefund) -> Answer:

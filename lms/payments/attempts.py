@@ -6,7 +6,8 @@ once however often we ask. Payments, top-ups and refunds share this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -61,6 +62,8 @@ class Attempt(Subject):
     Attributes:
         key: the idempotency key.
         is_first: nobody can have asked with this key before, so a rejection tells all.
+        provider: the name of the provider that is asked.
+        first_asked: when it may have been asked first.
         token: the means of payment; None for refunds.
         provider_id: its identifier at the provider, once known.
         provider_payment_id: for refunds: the payment at the provider.
@@ -68,6 +71,8 @@ class Attempt(Subject):
 
     key: str
     is_first: bool = False
+    provider: str
+    first_asked: datetime
     token: str | None = None
     provider_id: str | None = None
     provider_payment_id: str | None = None
@@ -82,11 +87,14 @@ class Answer:
             no.
         provider_id: its identifier of the payment or refund.
         code: its reason for a no.
+        client_secret: what the learner's front end needs to finish the payment, while it is
+            pending.
     """
 
     status: Status
     provider_id: str | None = None
     code: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
 
     @property
     def is_final(self) -> bool:

@@ -88,9 +88,15 @@ class PeriodTooLongError(InvalidInputError):
 
 
 class ProviderNotConfiguredError(ConflictError):
-    """This installation has no payment provider, so only wallets and free runs work."""
+    """The organization has no payment provider, so only wallets and free runs work."""
 
     code = "provider_not_configured"
+
+
+class PaymentAccountInUseError(ConflictError):
+    """Something is still open at the provider; `open` says how much."""
+
+    code = "payment_account_in_use"
 
 
 class NotRefundableError(ConflictError):

@@ -37,6 +37,7 @@ TOP_UP: dict[str, Any] = {
     "state": "succeeded",
     "provider": "sandbox",
     "failure_code": None,
+    "client_secret": None,
     "succeeded_at": "2027-01-08T16:10:01Z",
     "created_at": "2027-01-08T16:10:00Z",
 }
@@ -64,6 +65,14 @@ RECEIPT: dict[str, Any] = {
     "top_up_id": None,
     "refund_id": None,
     "issued_at": "2027-01-08T16:20:00Z",
+}
+PAYMENT_ACCOUNT: dict[str, Any] = {
+    "provider": "stripe",
+    "publishable_key": "pk_test_51Hq8",
+    "secret_key_last4": "1Hq8",
+    "webhook_secret_last4": "8Kq2",
+    "created_at": "2027-01-04T09:00:00Z",
+    "updated_at": "2027-01-04T09:00:00Z",
 }
 REFUND: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000008",

@@ -159,6 +159,8 @@ def open_top_up(session: Session, top_up: WalletTopUp) -> Attempt | None:
         currency=top_up.currency,
         key=row.key,
         is_first=is_first,
+        provider=row.provider,
+        first_asked=row.created_at,
         token=row.token,
         provider_id=row.provider_id,
     )

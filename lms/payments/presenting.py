@@ -11,20 +11,32 @@ from sqlalchemy.orm import Session
 
 from lms.http.call import Call
 from lms.http.schemas import Schema
+from lms.payments.accounts import stored_account
 from lms.payments.providers.base import PaymentProvider
 from lms.payments.providers.registry import Providers
 
 CSV = "text/csv"
 
 
-def provider_of(call: Call) -> PaymentProvider:
+def provider_of(call: Call, session: Session, name: str | None = None) -> PaymentProvider:
     """Return the payment provider of the organization that was called.
 
+    Args:
+        call: the request.
+        session: of a step, in which the organization's account is read; the provider is called
+            after it.
+        name: the provider that was asked before; None for the one that takes new payments.
+
     Raises:
-        ProviderNotConfiguredError: this installation has none.
+        ProviderNotConfiguredError: there is none, or none of this name.
+        UnreadableSecretError: the account's secrets are under a key that we do not have.
     """
-    webhook_url = f"{call.base_url}/api/v1/webhooks/sandbox"
-    return call.use(Providers).for_organization(call.organization_id, webhook_url=webhook_url)
+    return call.use(Providers).for_organization(
+        call.organization_id,
+        stored_account(session),
+        webhook_url=f"{call.base_url}/api/v1/webhooks/sandbox",
+        name=name,
+    )
 
 
 def claimed_subject(call: Call, session: Session) -> UUID:
@@ -43,14 +55,22 @@ def claimed_subject(call: Call, session: Session) -> UUID:
     return call.idempotent.claim(session)
 
 
-def accepted(schema: type[Schema], result: Any) -> Response:
+def accepted(schema: type[Schema], result: Any, **further: Any) -> Response:
     """Answer 202: the outcome is not known yet, and the answer says where to look for it."""
-    return answered(schema, result, status=202)
+    return answered(schema, result, status=202, **further)
 
 
-def answered(schema: type[Schema], result: Any, *, status: int) -> Response:
-    """Make the answer that a view would get by returning `result`, at once."""
-    response = jsonify(_dumper(schema).dump(result))
+def answered(schema: type[Schema], result: Any, *, status: int, **further: Any) -> Response:
+    """Make the answer that a view would get by returning `result`, at once.
+
+    Args:
+        schema: of the answer.
+        result: what it presents.
+        status: of the answer.
+        further: members of the schema that `result` does not have.
+    """
+    dumped: Any = _dumper(schema).dump(result)
+    response = jsonify({**dumped, **further})
     response.status_code = status
     return response
 

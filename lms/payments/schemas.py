@@ -21,6 +21,10 @@ from lms.payments.models import PAYMENT_STATES, TRANSACTION_KINDS
 
 MAX_TOKEN = 255
 MAX_REASON = 500
+FOR_THE_LEARNER = (
+    "In the 202 that started it: with this the provider's own script lets the learner finish the"
+    " payment (3-D Secure). Null when the learner has nothing to do."
+)
 REFUND_STATES = ("created", "pending", "succeeded", "failed")
 
 
@@ -293,5 +297,11 @@ class TopUpOut(Schema):
     state = ma.fields.String(required=True, validate=validate.OneOf(PAYMENT_STATES))
     provider = ma.fields.String(required=True)
     failure_code = ma.fields.String(required=True, allow_none=True)
+    client_secret = ma.fields.String(
+        required=True,
+        allow_none=True,
+        dump_default=None,
+        metadata={"description": FOR_THE_LEARNER},
+    )
     succeeded_at = UtcDateTime(required=True, allow_none=True)
     created_at = UtcDateTime(required=True)

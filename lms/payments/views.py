@@ -110,23 +110,26 @@ def list_refunds(call: Call, payment_id: UUID, query: dict[str, Any]) -> Page[Re
 def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
     """Deposit money into your wallet through the payment provider.
 
-    201 when the money is there, 202 when the provider has not decided yet: poll
-    `GET /wallet/top-ups/{id}`. 402 `payment_declined` says why in `decline_code`. 409
-    `currency_mismatch` when the wallet is in another currency, `provider_not_configured` when this
-    installation takes no payments.
+    201 when the money is there, 202 when the provider has not decided yet: let the learner finish
+    with `client_secret` when there is one, and poll `GET /wallet/top-ups/{id}`. 402
+    `payment_declined` says why in `decline_code`. 409 `currency_mismatch` when the wallet is in
+    another currency, `provider_not_configured` when this academy takes no payments.
     """
-    provider, doorbell = provider_of(call), call.use(Doorbell)
+    doorbell, client_secret = call.use(Doorbell), None
     with call.transaction() as session:
+        top_up_id, provider = claimed_subject(call, session), provider_of(call, session)
         top_up = operations.start_top_up(
             session,
             doorbell,
             call.actor,
-            top_up_id=claimed_subject(call, session),
+            top_up_id=top_up_id,
             amount=body["amount"],
             token=body["token"],
             provider=provider.name,
         )
         attempt = operations.open_top_up(session, top_up)
+        if attempt is not None and attempt.provider != provider.name:
+            provider = provider_of(call, session, attempt.provider)
     if attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):
@@ -135,10 +138,13 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
             )
         with call.transaction() as session:
             operations.apply_top_up(session, top_up.id, answer)
+            client_secret = answer.client_secret
             top_up = queries.top_up(session, call.actor, top_up.id)
     if top_up.state in ("failed", "canceled"):
         raise PaymentDeclinedError.because(top_up.failure_code, lambda _session: None)
-    return top_up if top_up.state == "succeeded" else accepted(TopUpOut, top_up)
+    if top_up.state == "succeeded":
+        return top_up
+    return accepted(TopUpOut, top_up, client_secret=client_secret)
 
 
 @blp.operation("GET", "/wallet/top-ups/<uuid:top_up_id>", id="getTopUp", returns=TopUpOut)

@@ -37,11 +37,24 @@ def test_a_missing_setting_is_named(missing: str) -> None:
         ("LOG_FORMAT", "xml"),
         ("BASE_DOMAIN", "Example.com"),
         ("BASE_DOMAIN", ".example.com"),
+        ("SECRETS_KEYS", "short"),
+        ("SECRETS_KEYS", f"{'A' * 43}=,"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         Settings.from_environment({**ENOUGH, name: value})
+
+
+def test_the_keys_for_secrets_are_a_list_the_newest_first() -> None:
+    keys = f"{'A' * 43}=, {'B' * 42}A="
+    assert Settings.from_environment({**ENOUGH, "SECRETS_KEYS": keys}).secrets_keys == keys
+
+
+def test_production_reaches_stripe_encrypted() -> None:
+    environment = {**ENOUGH, "ENVIRONMENT": "production", "STRIPE_API_BASE": "http://127.0.0.1:1"}
+    with pytest.raises(ConfigurationError, match="STRIPE_API_BASE"):
+        Settings.from_environment(environment)
 
 
 def test_production_refuses_the_sandbox_provider() -> None:

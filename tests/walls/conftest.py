@@ -10,8 +10,16 @@ from flask import Flask
 
 from lms.core.ids import new_id
 from lms.http.auth import issue_tokens
+from lms.payments.models import PaymentAccount
 from tenants.session import Database, OrganizationScope
 from tests.factories.twins import Side, TwinIds, World, furnish, settle, sign_in
+
+
+def _account(canary: str) -> PaymentAccount:
+    """An account at a provider, whose secrets nobody can read here."""
+    return PaymentAccount(
+        provider="stripe", publishable_key=canary, secret_key="-", webhook_secret="-"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +35,7 @@ def world(app: Flask, database: Database, make_organization: Callable[..., UUID]
         with database.transaction(scope) as session:
             furnish(session, shared, canary, organization, mark=mark)
             settle(session, shared, canary, mark=mark)
+            session.add(_account(canary))
             if name == "acme":
                 furnish(session, acme_only, canary + "only", organization)
                 settle(session, acme_only, canary + "only")

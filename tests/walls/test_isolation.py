@@ -61,6 +61,12 @@ BODIES: dict[str, Any] = {
     },
     "importCreditGrant": None,
     "refundPayment": {},
+    "putPaymentAccount": {
+        "publishable_key": "pk_test_1",
+        "secret_key": "sk_test_1",
+        "webhook_secret": "whsec_1",
+    },
+    "deletePaymentAccount": None,
     "receiveWebhook": {},
     "writeFilePart": None,
 }

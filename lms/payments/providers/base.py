@@ -83,6 +83,11 @@ class ProviderEvent:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+NEVER_RECEIVED = "never_received"
+"""Code of a rejection that holds however often was asked: no request with this key arrived in time,
+and none is carried out any more."""
+
+
 class ProviderError(Exception):
     """Anything that kept a provider from doing what was asked."""
 
@@ -115,6 +120,9 @@ class PaymentProvider(Protocol):
     name: ClassVar[str]
     """The provider's name, as stored with payments and used in webhook addresses."""
 
+    signature_header: ClassVar[str]
+    """The request header that carries a webhook's signature."""
+
     def create_payment(
         self,
         *,
@@ -123,6 +131,7 @@ class PaymentProvider(Protocol):
         currency: str,
         token: str,
         metadata: Mapping[str, str],
+        first_asked: datetime | None = None,
     ) -> ProviderPayment:
         """Charge what a token stands for, once per key.
 
@@ -135,6 +144,8 @@ class PaymentProvider(Protocol):
             currency: ISO 4217 code, upper case.
             token: The learner's means of payment, as the provider's script named it.
             metadata: Kept by the provider with the payment; no personal data.
+            first_asked: When the key may have been sent first; None for now. A provider that
+                forgets keys looks for the payment instead once the key is too old to be sent again.
 
         Returns:
             The payment. A decline is an answer (`failed` with a `decline_code`), not an error.
@@ -157,13 +168,21 @@ class PaymentProvider(Protocol):
         """
         ...
 
-    def refund(self, *, idempotency_key: str, payment_id: str, amount: int) -> ProviderRefund:
+    def refund(
+        self,
+        *,
+        idempotency_key: str,
+        payment_id: str,
+        amount: int,
+        first_asked: datetime | None = None,
+    ) -> ProviderRefund:
         """Give back a part or all of a payment, once per key.
 
         Args:
             idempotency_key: Names this refund.
             payment_id: The provider's identifier of the payment.
             amount: Minor units of the payment's currency, more than zero.
+            first_asked: As for `create_payment`.
 
         Raises:
             ProviderUnavailable: The outcome is unknown.
@@ -183,13 +202,16 @@ class PaymentProvider(Protocol):
         """
         ...
 
-    def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent:
+    def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent | None:
         """Check a webhook's signature on its raw body and read it.
 
         Args:
             body: The request's body exactly as received.
             signature: The provider's signature header.
             now: The present, aware of its time zone; signatures of another time are refused.
+
+        Returns:
+            The event; None for genuine news of something else than payments made through us.
 
         Raises:
             InvalidWebhook: It is not a fresh, genuine event for this account.

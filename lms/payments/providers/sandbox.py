@@ -51,6 +51,7 @@ class SandboxProvider:
     """
 
     name: ClassVar[str] = "sandbox"
+    signature_header: ClassVar[str] = SIGNATURE_HEADER
 
     base_url: str
     secret_key: str = field(repr=False)
@@ -67,6 +68,7 @@ class SandboxProvider:
         currency: str,
         token: str,
         metadata: Mapping[str, str],
+        first_asked: datetime | None = None,  # noqa: ARG002 - the server forgets no key
     ) -> ProviderPayment:
         """Charge a magic token; see `PaymentProvider.create_payment`."""
         body: dict[str, object] = {
@@ -83,7 +85,14 @@ class SandboxProvider:
         """Ask how a payment stands now; see `PaymentProvider.fetch_payment`."""
         return self._ask("GET", f"/v1/payments/{quote(payment_id, safe='')}", _payment)
 
-    def refund(self, *, idempotency_key: str, payment_id: str, amount: int) -> ProviderRefund:
+    def refund(
+        self,
+        *,
+        idempotency_key: str,
+        payment_id: str,
+        amount: int,
+        first_asked: datetime | None = None,  # noqa: ARG002 - the server forgets no key
+    ) -> ProviderRefund:
         """Give money back; see `PaymentProvider.refund`."""
         path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
         return self._ask("POST", path, _refund, key=idempotency_key, body={"amount": amount})

@@ -1,0 +1,94 @@
+"""Accounts at payment providers as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import validate
+
+from lms.http.schemas import Schema, Text, UtcDateTime
+
+MAX_KEY = 255
+OF_A_MODE = "Both keys must be of the same mode, live or test."
+
+
+class PaymentAccountIn(Schema):
+    """An account's keys, as the provider's dashboard shows them."""
+
+    publishable_key = Text(
+        max_length=MAX_KEY,
+        required=True,
+        validate=validate.Regexp(r"pk_(live|test)_[A-Za-z0-9_]+\Z"),
+        metadata={"description": "For front ends; no secret.", "example": "pk_test_51Hq8"},
+    )
+    secret_key = Text(
+        max_length=MAX_KEY,
+        required=True,
+        load_only=True,
+        validate=validate.Regexp(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+\Z"),
+        metadata={
+            "description": "Secret or restricted key. Never shown again.",
+            "example": "sk_test_51Hq8",
+        },
+    )
+    webhook_secret = Text(
+        max_length=MAX_KEY,
+        required=True,
+        load_only=True,
+        validate=validate.Regexp(r"whsec_[A-Za-z0-9_+/=]+\Z"),
+        metadata={
+            "description": "Signing secret of the endpoint `/api/v1/webhooks/stripe` on this host."
+            " Never shown again.",
+            "example": "whsec_8Kq2",
+        },
+    )
+
+    @ma.validates_schema
+    def _of_one_mode(self, data: dict[str, Any], **_kwargs: Any) -> None:
+        modes = {data[name].split("_")[1] for name in ("publishable_key", "secret_key")}
+        if len(modes) > 1:
+            raise ma.ValidationError(OF_A_MODE, "secret_key")
+
+
+class PaymentAccountOut(Schema):
+    """An account at a payment provider, without its secrets."""
+
+    provider = ma.fields.String(required=True, metadata={"example": "stripe"})
+    publishable_key = ma.fields.String(required=True, metadata={"example": "pk_test_51Hq8"})
+    secret_key_last4 = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null when it cannot be decrypted: enter it anew."},
+    )
+    webhook_secret_last4 = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null when it cannot be decrypted: enter it anew."},
+    )
+    created_at = UtcDateTime(required=True)
+    updated_at = UtcDateTime(required=True)
+
+
+class PaymentAccountsOut(Schema):
+    """All accounts of the organization."""
+
+    items = ma.fields.List(ma.fields.Nested(PaymentAccountOut), required=True)
+
+
+class PaymentProviderOut(Schema):
+    """Who takes this organization's payments."""
+
+    provider = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null when only wallets and free runs work.", "example": "stripe"},
+    )
+    publishable_key = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "For the provider's own script, which turns cards into tokens.",
+            "example": "pk_test_51Hq8",
+        },
+    )

@@ -1,0 +1,106 @@
+"""Routes of the organization's accounts at payment providers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lms.core.encryption import SecretBox
+from lms.http.blueprint import ADMINS, TenantBlueprint
+from lms.http.call import Call
+from lms.payments import accounts
+from lms.payments.account_schemas import (
+    PaymentAccountIn,
+    PaymentAccountOut,
+    PaymentAccountsOut,
+    PaymentProviderOut,
+)
+from lms.payments.accounts import ShownAccount
+from lms.payments.examples import PAYMENT_ACCOUNT
+from lms.payments.providers.registry import Providers
+
+blp = TenantBlueprint(
+    "Payment accounts",
+    __name__,
+    description="The organization's own accounts at payment providers.",
+)
+
+
+@blp.operation(
+    "GET",
+    "/payment-provider",
+    id="getPaymentProvider",
+    returns=PaymentProviderOut,
+    example={"provider": "stripe", "publishable_key": "pk_test_51Hq8"},
+)
+def get_payment_provider(call: Call) -> dict[str, str | None]:
+    """Read who takes payments here, with the key that the provider's own script needs."""
+    account = accounts.stored_account(call.session)
+    name = call.use(Providers).name_for(account)
+    key = account.publishable_key if account is not None and account.provider == name else None
+    return {"provider": name, "publishable_key": key}
+
+
+@blp.operation(
+    "GET",
+    "/payment-accounts",
+    id="listPaymentAccounts",
+    returns=PaymentAccountsOut,
+    roles=ADMINS,
+    example={"items": [PAYMENT_ACCOUNT]},
+)
+def list_payment_accounts(call: Call) -> dict[str, list[ShownAccount]]:
+    """List the accounts at payment providers: at most one, at Stripe.
+
+    For admins. Of the secrets, only the last four characters are shown.
+    """
+    return {"items": accounts.list_accounts(call.session, call.use(SecretBox))}
+
+
+@blp.operation(
+    "PUT",
+    "/payment-accounts/<string:provider_name>",
+    id="putPaymentAccount",
+    body=PaymentAccountIn,
+    returns=PaymentAccountOut,
+    roles=ADMINS,
+    etag=True,
+    if_match="optional",
+    refusals=(409,),
+    example=PAYMENT_ACCOUNT,
+)
+def put_payment_account(call: Call, provider_name: str, body: dict[str, Any]) -> ShownAccount:
+    """Enter the organization's account at `stripe`, or replace all of its keys.
+
+    For admins. From then on payments through the provider go to this account. The secrets are kept
+    encrypted and never shown again. Keys may be replaced at any time, by ones of the same account:
+    with those of another one, what is open or paid at the old one can be neither settled nor
+    refunded. 409 `secrets_not_configured` when this installation cannot keep secrets.
+    """
+    return accounts.put_account(
+        call.session,
+        call.actor,
+        call.use(SecretBox),
+        provider_name,
+        expected_version=call.expected_version(),
+        **body,
+    )
+
+
+@blp.operation(
+    "DELETE",
+    "/payment-accounts/<string:provider_name>",
+    id="deletePaymentAccount",
+    status=204,
+    roles=ADMINS,
+    if_match="optional",
+    refusals=(409,),
+)
+def delete_payment_account(call: Call, provider_name: str) -> None:
+    """Remove an account at a payment provider.
+
+    For admins. What was paid there can be refunded only at the provider afterwards. 409
+    `payment_account_in_use` while payments, top-ups or refunds are still open there.
+    """
+    accounts.delete_account(
+        call.session, call.actor, provider_name, expected_version=call.expected_version()
+    )
