@@ -17,7 +17,7 @@ from rich.console import Console
 from bench.report import ROOT, Context, Report, UnmeasurableError, keep, show
 
 PARTS = (
-    *("requests", "servers", "purchases", "memory"),
+    *("requests", "servers", "purchases", "reconcile", "memory"),
     *("provisioning", "migrations", "pipeline"),
 )
 ONLY_BY_NAME = ("profile",)
@@ -38,7 +38,7 @@ PEER = ROOT.parent / "shared" / "bench" / "peer"
     help="Folder of the comparison's harness; ../shared/bench/peer when it is there.",
 )
 def main(parts: tuple[str, ...], quick: bool, peer: Path | None) -> None:
-    """Measure some or all parts: requests, servers, purchases, memory, provisioning, ..."""
+    """Measure some or all parts: requests, servers, purchases, reconcile, ..."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)

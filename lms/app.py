@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from lms.checkout import refund_views
 from lms.checkout import views as checkout_views
+from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
 from lms.core.encryption import SecretBox
@@ -63,6 +64,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     refund_views.blp,
     learning_views.blp,
     platform_views.blp,
+    reconcile_views.blp,
 )
 """In the order in which the documents show them."""
 

@@ -44,6 +44,13 @@ COMMANDS = {
 """Where each command is. Loaded when asked for: the application alone takes a second."""
 
 
+EXPECTED: tuple[type[Exception], ...] = (
+    *(ConfigurationError, EmbeddedError, DomainError, TenancyError),
+    *(DBAPIError, ArgumentError),
+)
+"""Errors that are told in one line."""
+
+
 class PlainGroup(click.Group):
     """Loads commands late, and turns expected errors into one line and exit status 1."""
 
@@ -65,10 +72,7 @@ class PlainGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except (
-            *(ConfigurationError, EmbeddedError, DomainError, TenancyError),
-            *(DBAPIError, ArgumentError),
-        ) as error:
+        except EXPECTED as error:
             raise click.ClickException(in_one_line(error)) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lms.cli.group import address, main, platform_session
+from lms.cli.tables import aligned
 from lms.core.ids import new_id
 from lms.core.pagination import MAX_LIMIT
 from lms.platform import operations, queries
@@ -38,11 +39,8 @@ def list_(state: str | None) -> None:
             cursor = page.next_cursor
             if cursor is None:
                 break
-    # One organization a line, whatever the width, so that other programs can read it.
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned(rows):
+        click.echo(line)
 
 
 @organizations.command()

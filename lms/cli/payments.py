@@ -1,89 +1,230 @@
-"""`lms payments`: looking after organizations' accounts at payment providers."""
+"""`lms payments`: do the books of organizations agree? And its other commands."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import text
 
-from lms.cli.group import address, in_one_line, main
-from lms.config import ConfigurationError, are_secrets_keys
-from lms.core.encryption import SecretBox, UnreadableSecretError
-from lms.payments.accounts import re_encrypt
-from tenants import ddl
-from tenants.errors import TenancyError
+from lms.checkout.reconcile import provider as at_provider
+from lms.checkout.reconcile.books import check_books
+from lms.checkout.reconcile.report import CheckResult
+from lms.cli.databases import serving_database
+from lms.cli.group import EXPECTED, in_one_line, main
+from lms.cli.payment_keys import rotate_keys
+from lms.cli.tables import aligned
+from lms.config import Settings
+from lms.payments.accounts import stored_account
+from lms.payments.providers.base import ProviderError
+from lms.payments.providers.registry import Providers
+from lms.platform.errors import UnknownOrganizationError
+from tenants.errors import OrganizationMigratingError, OrganizationNotFoundError
 from tenants.session import PLATFORM, STILL_SETTLING, Database, OrganizationScope
 
-ALL = text("""
-    SELECT id, slug FROM platform.organizations WHERE state = ANY(:states) ORDER BY slug
+FIND_ALL = text("""
+    SELECT id, slug, state FROM platform.organizations WHERE state = ANY(:states) ORDER BY id
 """)
+FIND_NAMED = text("""
+    SELECT id, slug, state FROM platform.organizations WHERE slug = ANY(:slugs) ORDER BY id
+""")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one organization.
+
+    Attributes:
+        id: the organization's.
+        slug: as people know it.
+        state: when the run began.
+        checks: what was checked; empty when nothing could be.
+        error: why not everything could be checked, in one line.
+    """
+
+    id: UUID
+    slug: str
+    state: str
+    checks: list[CheckResult] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def total(self) -> int:
+        """How many differences were found."""
+        return sum(check.total for check in self.checks)
+
+
+class IncompleteError(click.ClickException):
+    """Something kept the command from checking everything; exit status 2, unlike findings."""
+
+    exit_code = 2
 
 
 @main.group()
 def payments() -> None:
-    """Look after organizations' accounts at payment providers."""
+    """Look after the money of organizations."""
 
 
-@payments.command("rotate-keys", short_help="Encrypt all secrets under the newest key.")
-def rotate_keys() -> None:
-    """Encrypt all organizations' secrets anew under the newest of SECRETS_KEYS.
+payments.add_command(rotate_keys)
 
-    To change the key: put a new one in front of SECRETS_KEYS, restart all processes, run this, then
-    take the old one out. Safe to repeat: what is under the newest key stays as it is, so a killed
-    run goes on where it was. One organization that fails stays as it is while the others go on; the
-    exit status is then 1, and the old key is needed still.
+
+@payments.command(short_help="Check that the books of organizations agree.")
+@click.option(
+    "--organization",
+    "slugs",
+    metavar="SLUG",
+    multiple=True,
+    help="Check this organization only; may be given several times.",
+)
+@click.option("--provider", is_flag=True, help="Compare with the payment provider's list as well.")
+@click.option(
+    "--since",
+    metavar="DAY",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="With --provider: only its payments since this day (UTC), 2027-01-31.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.pass_context
+def reconcile(
+    context: click.Context,
+    slugs: tuple[str, ...],
+    provider: bool,
+    since: datetime | None,
+    as_json: bool,
+) -> None:
+    """Check that the books of organizations agree.
+
+    Recomputes wallets, journal, payments, refunds, seats and receipts from each other, for every
+    organization that can have money: active, suspended or being deleted. Reads only, and may run
+    while people buy. Amounts are minor units. docs/operations.md says what findings mean.
+
+    The exit status is 0 when all books agree, 1 when something differs, and 2 when something could
+    not be checked: it is named, and the others were checked.
     """
-    setting = os.environ.get("SECRETS_KEYS", "")
-    if not setting or not are_secrets_keys(setting):
-        raise ConfigurationError("SECRETS_KEYS is not set, or is no list of keys.")
-    box, renewed, failed = SecretBox.from_setting(setting), 0, dict[str, str]()
-    with _database() as database:
-        organizations = _organizations(database)
-        with Progress(
-            TextColumn("Organizations"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        ) as progress:
-            for organization_id, slug in progress.track(organizations):
-                try:
-                    scope = OrganizationScope(organization_id, STILL_SETTLING)
-                    with database.transaction(scope) as session:
-                        renewed += re_encrypt(session, box)
-                except (UnreadableSecretError, TenancyError) as error:
-                    failed[slug] = in_one_line(error)
-    click.echo(
-        f"Organizations: {len(organizations)} looked at, {renewed} accounts encrypted anew,"
-        f" {len(failed)} failed."
-    )
-    for slug, reason in failed.items():
-        click.echo(f"  {slug}: {reason}", err=True)
+    if since is not None and not provider:
+        raise click.UsageError("--since goes with --provider: our own books are checked whole.")
+    with _errors_apart():
+        providers = Providers.from_settings(Settings.from_environment()) if provider else None
+        since = None if since is None else since.replace(tzinfo=UTC)
+        with serving_database() as database:
+            outcomes = _find(database, slugs)
+            for outcome in _in_progress(outcomes):
+                _check(database, outcome, providers, since)
+    _tell(outcomes, as_json=as_json)
+    failed = sum(outcome.error is not None for outcome in outcomes)
     if failed:
-        raise click.ClickException(
-            "Keep the old key in SECRETS_KEYS; repair the cause and run"
-            " `lms payments rotate-keys` again."
-        )
+        raise IncompleteError(f"{failed} of {len(outcomes)} organizations could not be checked.")
+    context.exit(1 if any(outcome.total for outcome in outcomes) else 0)
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
-    database = Database(
-        address("DATABASE_URL"), served_revisions=ddl.served_revisions(), pool_size=1
-    )
+def _errors_apart() -> Iterator[None]:
+    """Give errors of the whole command another exit status than findings have."""
     try:
-        yield database
-    finally:
-        database.dispose()
+        yield
+    except EXPECTED as error:
+        raise IncompleteError(in_one_line(error)) from error
 
 
-def _organizations(database: Database) -> list[tuple[UUID, str]]:
+def _find(database: Database, slugs: Sequence[str]) -> list[Outcome]:
     with database.transaction(PLATFORM) as session:
-        rows = session.execute(ALL, {"states": sorted(STILL_SETTLING)}).all()
-    return [(row.id, row.slug) for row in rows]
+        if slugs:
+            found = session.execute(FIND_NAMED, {"slugs": list(slugs)}).all()
+        else:
+            found = session.execute(FIND_ALL, {"states": list(STILL_SETTLING)}).all()
+    known = {row.slug for row in found}
+    for slug in slugs:
+        if slug not in known:
+            raise UnknownOrganizationError(slug)
+    return [Outcome(row.id, row.slug, row.state) for row in found]
+
+
+def _in_progress(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("Organizations"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[slug]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,  # a timer's mail would be an empty line
+    ) as progress:
+        task = progress.add_task("organizations", total=len(outcomes), slug="")
+        for outcome in outcomes:
+            progress.update(task, slug=outcome.slug)
+            yield outcome
+            progress.advance(task)
+
+
+def _check(
+    database: Database, outcome: Outcome, providers: Providers | None, since: datetime | None
+) -> None:
+    """Check one organization; what keeps it from being checked is its own affair."""
+    step = partial(database.transaction, OrganizationScope(outcome.id, STILL_SETTLING))
+    try:
+        with step() as session:
+            outcome.checks += check_books(session, patient=True)
+            account = stored_account(session)
+        if providers is not None:
+            provider = providers.for_organization(outcome.id, account, webhook_url=None)
+            outcome.checks += at_provider.compare(step, provider, since=since)
+    except OrganizationNotFoundError:
+        outcome.error = f"it cannot be entered; when the run began it was {outcome.state}"
+    except OrganizationMigratingError:
+        outcome.error = "this version does not know its schema's revision; run `lms migrate`"
+    except ProviderError as error:
+        outcome.error = f"its books were checked, the provider's not: {error}"
+    except EXPECTED as error:
+        outcome.error = in_one_line(error)
+
+
+def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_as_json(outcomes), indent=2))
+        return
+    rows = [("ORGANIZATION", "CHECK", "SUBJECT", "ID", "EXPECTED", "FOUND"), *_rows(outcomes)]
+    if len(rows) > 1:
+        for line in aligned(rows):
+            click.echo(line)
+    for outcome in outcomes:
+        for check in outcome.checks:
+            if check.total > len(check.findings):
+                more = check.total - len(check.findings)
+                click.echo(f"{outcome.slug}: {check.name} has {more} more.")
+        if outcome.error is not None:
+            click.echo(f"{outcome.slug}: {outcome.error.rstrip('.')}.", err=True)
+    total = sum(outcome.total for outcome in outcomes)
+    checked = sum(outcome.error is None for outcome in outcomes)
+    click.echo(f"Organizations checked: {checked}. Differences: {total}.")
+
+
+def _rows(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, ...]]:
+    for outcome in outcomes:
+        for check in outcome.checks:
+            for one in check.findings:
+                subject = (one.subject_type, one.subject_id)
+                yield (outcome.slug, one.check, *subject, one.expected, one.found)
+
+
+def _as_json(outcomes: Iterable[Outcome]) -> dict[str, object]:
+    organizations = [
+        {
+            "id": str(outcome.id),
+            "slug": outcome.slug,
+            "error": outcome.error,
+            "total": outcome.total,
+            "checks": [asdict(check) for check in outcome.checks],
+        }
+        for outcome in outcomes
+    ]
+    return {"total": sum(outcome.total for outcome in outcomes), "organizations": organizations}

@@ -106,6 +106,22 @@ class Call:
         with self._database.transaction(self.scope) as session:
             yield session
 
+    @contextmanager
+    def inside(self, organization: OrganizationScope) -> Iterator[Session]:
+        """Open one short step inside an organization, for the platform's operations in `steps`.
+
+        Args:
+            organization: whose data, and in which of its states.
+
+        Raises:
+            OrganizationNotFoundError: unknown, or not in one of the states.
+            OrganizationMigratingError: its schema is at a revision that is not served.
+        """
+        if not isinstance(self._actor, PlatformActor) or self._session is not None:
+            raise RuntimeError("only super-admins' operations in steps enter an organization")
+        with self._database.transaction(organization) as session:
+            yield session
+
     def lend_first_step(self, session: Session, opened: ExitStack) -> None:
         """Let the view's first step go on in an open transaction; for the edge only.
 

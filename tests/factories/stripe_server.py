@@ -229,6 +229,12 @@ def _read(account: Account, address: Any) -> dict[str, Any]:
                 "has_more": False,
                 "data": [_shown(intent, expanded=False) for intent in found],
             }
+        case ["payment_intents"]:
+            assert query.get("expand[0]") == "data.latest_charge"
+            since = int(query.get("created[gte]", 0))
+            made = [one for one in account.intents.values() if one["created"] >= since]
+            page = _page(list(reversed(made)), query)
+            return {**page, "data": [_shown(intent, expanded=True) for intent in page["data"]]}
         case ["payment_intents", intent_id]:
             expanded = query.get("expand[0]") == "latest_charge"
             return _shown(_found(account.intents, intent_id, "payment_intent"), expanded=expanded)
@@ -282,6 +288,7 @@ def _create_intent(account: Account, form: dict[str, str]) -> tuple[int, dict[st
         "id": intent_id,
         "object": "payment_intent",
         "amount": amount,
+        "created": int(time.time()),
         "currency": form["currency"],
         "client_secret": f"{intent_id}_secret_{uuid4().hex}",
         "last_payment_error": None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine
@@ -11,12 +13,16 @@ from bench import seed as seeding
 from bench.academy import Shape
 from bench.check import check_answers
 from bench.in_process import asking
+from bench.reconcile import ROWS_EACH
+from bench.reconcile import fill as fill_books
 from bench.seed import BASE_DOMAIN, make_organizations
 from bench.target import make_tenants
 from lms.app import create_app
+from lms.checkout.reconcile.books import check_books
 from lms.config import Settings
 from lms.core.ids import new_id
-from tenants.session import Database
+from tenants.session import Database, OrganizationScope
+from tests.conftest import Servers
 
 SMALL = Shape(instructors=2, students=3, courses=20, outlines=1, runs=20)
 
@@ -37,3 +43,12 @@ def test_seeded_academies_answer_with_the_substance_that_is_measured(
         check_answers(asking(app), tenants)
     finally:
         app.extensions["edge"].database.dispose()
+
+
+def test_the_books_that_are_reconciled_agree(
+    servers: Servers, database: Database, make_organization: Callable[..., UUID]
+) -> None:
+    organization_id = make_organization()
+    assert fill_books(servers.admin_url, organization_id, 3) == 3 * ROWS_EACH
+    with database.transaction(OrganizationScope(organization_id)) as session:
+        assert [check for check in check_books(session) if check.total] == []

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from lms.checkout.reconcile import books, provider
 from lms.config import Settings
 from lms.core.errors import Kind
 from lms.http.problems import STATUS
@@ -49,6 +50,15 @@ def test_the_api_document_lists_every_kind_of_problem_with_its_status() -> None:
 def test_operations_take_from_public_what_a_superuser_owner_would() -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert f"\n```sql\n{TAKE_FROM_PUBLIC}\\gexec\n" in text
+
+
+def test_operations_say_what_every_finding_means() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = text.partition("## Reconciliation\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \|", section, re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    names = [*(check.name for check in books.CHECKS), *provider.CHECKS]
+    assert sorted(listed) == sorted(names)
 
 
 def test_the_first_calls_use_a_sample_account() -> None:

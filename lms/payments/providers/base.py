@@ -6,7 +6,7 @@ transaction: commit the intention first, call, then record the answer in a secon
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Literal, Protocol, TypeAlias
@@ -39,6 +39,19 @@ class ProviderPayment:
     decline_code: str | None
     refunded_amount: int
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+    """A part of the list of an account's payments.
+
+    Attributes:
+        payments: Some of them.
+        next_cursor: What to ask for the next page with; None on the last one.
+    """
+
+    payments: Sequence[ProviderPayment]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +178,25 @@ class PaymentProvider(Protocol):
         Raises:
             ProviderUnavailable: The provider could not be asked.
             ProviderRejected: This account has no such payment.
+        """
+        ...
+
+    def list_payments(
+        self, *, created_after: datetime | None = None, cursor: str | None = None
+    ) -> PaymentPage:
+        """List the account's payments in any state, a page at a time.
+
+        What is there when the first page is asked for is on exactly one page; what comes meanwhile
+        may be on one. Pages are in the provider's order.
+
+        Args:
+            created_after: Only payments made at this moment or later, aware of its time zone; None
+                for all.
+            cursor: `next_cursor` of the page before, asked for with the same `created_after`.
+
+        Raises:
+            ProviderUnavailable: The provider could not be asked.
+            ProviderRejected: The cursor is not one of this account's list.
         """
         ...
 

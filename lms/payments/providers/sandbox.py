@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, ClassVar, TypeVar, get_args
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
 from lms.payments.providers.base import (
     InvalidWebhook,
+    PaymentPage,
     PaymentStatus,
     ProviderEvent,
     ProviderPayment,
@@ -84,6 +85,17 @@ class SandboxProvider:
     def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
         """Ask how a payment stands now; see `PaymentProvider.fetch_payment`."""
         return self._ask("GET", f"/v1/payments/{quote(payment_id, safe='')}", _payment)
+
+    def list_payments(
+        self, *, created_after: datetime | None = None, cursor: str | None = None
+    ) -> PaymentPage:
+        """List payments, oldest first; see `PaymentProvider.list_payments`."""
+        query: dict[str, str] = {}
+        if created_after is not None:
+            query["created_after"] = str(int(created_after.timestamp()))
+        if cursor is not None:
+            query["cursor"] = cursor
+        return self._ask("GET", f"/v1/payments?{urlencode(query)}", _page)
 
     def refund(
         self,
@@ -191,6 +203,12 @@ def _payment(answer: Any) -> ProviderPayment:
         refunded_amount=_whole(answer, "refunded_amount"),
         metadata=_metadata(answer),
     )
+
+
+def _page(answer: Any) -> PaymentPage:
+    if not isinstance(answer["data"], list):
+        raise TypeError("data is not a list")
+    return PaymentPage([_payment(one) for one in answer["data"]], _text_or_none(answer, "next"))
 
 
 def _refund(answer: Any) -> ProviderRefund:

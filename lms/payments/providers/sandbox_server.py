@@ -67,6 +67,11 @@ class _RefundBody(Schema):
     )
 
 
+class _ListQuery(Schema):
+    created_after = fields.Integer(load_default=0, validate=validate.Range(min=0, max=2**53 - 1))
+    cursor = fields.String(load_default=None)
+
+
 def create_sandbox(store: SandboxStore, sender: WebhookSender, *, secret_key: str) -> Flask:
     """Build the sandbox's HTTP side.
 
@@ -110,6 +115,11 @@ def create_sandbox(store: SandboxStore, sender: WebhookSender, *, secret_key: st
         if made_now and not OUTCOMES[body["token"]].answered:
             _hang_up()
         return _respond(answer)
+
+    @app.get("/v1/payments")
+    def list_payments() -> Response:
+        query: Any = _ListQuery().load(request.args.to_dict())
+        return _respond(store.list_payments(_account(), **query))
 
     @app.get("/v1/payments/<payment_id>")
     def fetch_payment(payment_id: str) -> Response:

@@ -15,6 +15,9 @@ from lms.payments.providers.sandbox_file import SandboxFile
 from lms.payments.providers.sandbox_outbox import announce
 from lms.payments.providers.sandbox_tokens import OUTCOMES
 
+PAGE = 100
+"""Payments on a page of the list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -132,6 +135,30 @@ class SandboxStore:
         with self._file.transaction() as db:
             payment = _find(db, account, payment_id)
             return _no_payment() if payment is None else Answer(200, _present(payment))
+
+    def list_payments(self, account: str, *, created_after: int, cursor: str | None) -> Answer:
+        """List an account's payments, oldest first.
+
+        Args:
+            account: Whose money it is.
+            created_after: Only those made at this moment or later, in Unix seconds.
+            cursor: The last payment of the page before.
+
+        Returns:
+            200 with the page, 400 when the cursor is no payment of this account.
+        """
+        with self._file.transaction() as db:
+            if cursor is not None and _find(db, account, cursor) is None:
+                return refusal(400, "invalid_cursor", "No payment of this list has this name.")
+            rows = db.execute(
+                "SELECT * FROM payments WHERE account = ? AND created >= ? AND rowid >"
+                " COALESCE((SELECT rowid FROM payments WHERE id = ?), 0)"
+                " ORDER BY rowid LIMIT ?",
+                (account, created_after, cursor, PAGE + 1),
+            ).fetchall()
+        more = len(rows) > PAGE
+        page = [_present(row) for row in rows[:PAGE]]
+        return Answer(200, {"data": page, "next": page[-1]["id"] if more else None})
 
     def fetch_refund(self, account: str, refund_id: str) -> Answer:
         """200 with the refund as it is now, or 404 when the account has no such refund."""

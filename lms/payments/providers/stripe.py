@@ -18,13 +18,18 @@ from functools import cache
 from typing import Any, ClassVar
 
 import stripe
-from stripe.params import PaymentIntentCreateParams, RefundCreateParams
+from stripe.params import (
+    PaymentIntentCreateParams,
+    PaymentIntentListParams,
+    RefundCreateParams,
+)
 
 from lms.core import clock
 from lms.payments.providers import stripe_errors
 from lms.payments.providers.base import (
     NEVER_RECEIVED,
     InvalidWebhook,
+    PaymentPage,
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
@@ -49,6 +54,10 @@ an hour in bad times."""
 
 REFUND_KEY = "key"
 """Where a refund's metadata keeps our idempotency key."""
+
+
+LISTED_AT_ONCE = 100
+"""As many as Stripe gives on a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,30 @@ class StripeProvider:
             intents = self._client().v1.payment_intents
             return read_payment(
                 intents.retrieve(payment_id, {"expand": ["latest_charge"]}).to_dict()
+            )
+
+    def list_payments(
+        self, *, created_after: datetime | None = None, cursor: str | None = None
+    ) -> PaymentPage:
+        """List payments, newest first; see `PaymentProvider.list_payments`.
+
+        Only what was made through us: others sell through the same account.
+        """
+        params: PaymentIntentListParams = {
+            "limit": LISTED_AT_ONCE,
+            "expand": ["data.latest_charge"],
+        }
+        if created_after is not None:
+            params["created"] = {"gte": int(created_after.timestamp())}
+        if cursor is not None:
+            params["starting_after"] = cursor
+        with _answering(stripe_errors.of_request):
+            page = self._client().v1.payment_intents.list(params)
+            intents = [intent.to_dict() for intent in page.data]
+            ours = [one for one in intents if (one.get("metadata") or {}).get(MARK) == self.account]
+            return PaymentPage(
+                payments=[read_payment(intent) for intent in ours],
+                next_cursor=intents[-1]["id"] if page.has_more and intents else None,
             )
 
     def refund(

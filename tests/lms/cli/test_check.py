@@ -118,7 +118,7 @@ def test_a_migration_that_is_not_what_the_models_say_is_seen(
     rendered = ddl.render_revision
 
     def without_a_column(revision: str) -> str:
-        return rendered(revision) + "\nALTER TABLE users DROP COLUMN deactivated_at;"
+        return rendered(revision) + "\nALTER TABLE users DROP COLUMN IF EXISTS deactivated_at;"
 
     monkeypatch.setattr(ddl, "render_revision", without_a_column)
     found = schemas.compare_histories()

@@ -1,0 +1,35 @@
+"""Reconciling one organization: its own books, then the provider's. Nothing is written."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lms.checkout.reconcile import provider as at_provider
+from lms.checkout.reconcile.books import check_books
+from lms.checkout.reconcile.provider import Step
+from lms.checkout.reconcile.report import Report
+from lms.payments.providers.base import PaymentProvider
+
+
+def reconcile(
+    step: Step,
+    *,
+    provider: PaymentProvider | None = None,
+    since: datetime | None = None,
+) -> Report:
+    """Check an organization's books, and compare them with the provider's when it is given.
+
+    Args:
+        step: opens one transaction of the organization; the provider is asked between two.
+        provider: the organization's account; None leaves the comparison out.
+        since: compare only the provider's payments made since then; None for all.
+
+    Raises:
+        ProviderUnavailable: the provider could not be asked.
+        ProviderRejected: it lists nothing for us.
+    """
+    with step() as session:
+        checks = check_books(session)
+    if provider is not None:
+        checks += at_provider.compare(step, provider, since=since)
+    return Report(tuple(checks))

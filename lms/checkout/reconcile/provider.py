@@ -1,0 +1,228 @@
+"""Our payments and top-ups against the provider's own list of them, in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from lms.checkout.reconcile.report import CheckResult, Finding, results_of
+from lms.payments.providers.base import PaymentProvider, ProviderPayment, ProviderRejected
+
+Step = Callable[[], AbstractContextManager[Session]]
+"""Opens one short transaction of the organization."""
+
+CHECKS = (
+    *("provider_unknown", "provider_missing", "provider_amount"),
+    *("provider_status", "provider_refunded"),
+)
+
+STANDS = {
+    "created": "pending",
+    "pending": "pending",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "canceled": "failed",
+}
+"""How a payment stands, ours and the provider's: open, paid, or without money."""
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""How much earlier than ours the provider may say that something was made."""
+
+LOOKED_AT_AGAIN = 100
+"""Most payments that are fetched one by one, to see whether they still differ."""
+
+OURS = text("""
+    SELECT 'payment' AS kind, p.id, p.provider_payment_id, p.amount, p.currency, p.state,
+           p.created_at, p.created_at > now() - interval '15 minutes' AS is_young,
+           CAST(COALESCE(sum(r.amount) FILTER (WHERE r.state = 'succeeded'), 0) AS bigint)
+           AS refunded_least,
+           CAST(COALESCE(sum(r.amount), 0) AS bigint) AS refunded_most
+      FROM payments p
+      LEFT JOIN refunds r ON r.payment_id = p.id AND r.destination = 'provider'
+                         AND r.state IN ('created', 'pending', 'succeeded')
+     WHERE p.provider = :provider
+     GROUP BY p.id
+    UNION ALL
+    SELECT 'top_up', t.id, t.provider_payment_id, t.amount, t.currency, t.state, t.created_at,
+           t.created_at > now() - interval '15 minutes', t.reversed_amount, t.reversed_amount
+      FROM wallet_top_ups t WHERE t.provider = :provider
+""")
+"""With what we gave back: a refund that is under way may be at the provider already, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """What we have and what the provider has of one payment; one of them may be missing."""
+
+    ours: Row[Any] | None
+    theirs: ProviderPayment | None
+
+
+class _Ours:
+    """Our payments and top-ups, found by the provider's identifier or by what we sent along."""
+
+    def __init__(self, rows: Sequence[Row[Any]]) -> None:
+        self.by_id: dict[UUID, Row[Any]] = {row.id: row for row in rows}
+        self._by_name = {row.provider_payment_id: row for row in rows if row.provider_payment_id}
+        self._unnamed = {
+            (row.kind, str(row.id)): row for row in rows if row.provider_payment_id is None
+        }
+
+    def claim(self, theirs: ProviderPayment) -> Row[Any] | None:
+        """Return what a payment of the provider is to us. Two of theirs are never one of ours."""
+        named = self._by_name.get(theirs.id)
+        if named is not None:
+            return named
+        for pair in theirs.metadata.items():
+            if pair in self._unnamed:
+                return self._unnamed.pop(pair)
+        return None
+
+
+def compare(
+    step: Step, provider: PaymentProvider, *, since: datetime | None = None
+) -> list[CheckResult]:
+    """Compare our books with the provider's; it is asked outside any transaction.
+
+    The list is read before our books, and what differs is fetched and read once more, so that
+    what is paid meanwhile is no difference.
+
+    Args:
+        step: opens a transaction of the organization.
+        provider: its account.
+        since: only what was made since then; None for everything.
+
+    Raises:
+        ProviderUnavailable: the provider could not be asked.
+        ProviderRejected: it lists nothing for us.
+    """
+    listed = list(_listed(provider, None if since is None else since - CLOCKS_DIFFER))
+    with step() as session:
+        ours = _read(session, provider)
+    suspects = [pair for pair in _pairs(listed, ours, since) if any(_differences(pair))]
+    suspects.sort(key=_order)
+    again = [_look_again(provider, pair) for pair in suspects[:LOOKED_AT_AGAIN]]
+    if again:
+        with step() as session:
+            now = _read(session, provider).by_id
+        again = [
+            pair if pair.ours is None else _Pair(now[pair.ours.id], pair.theirs) for pair in again
+        ]
+    findings = [
+        finding for pair in [*again, *suspects[LOOKED_AT_AGAIN:]] for finding in _differences(pair)
+    ]
+    return results_of(CHECKS, findings)
+
+
+def _listed(provider: PaymentProvider, created_after: datetime | None) -> Iterator[ProviderPayment]:
+    cursor = None
+    while True:
+        page = provider.list_payments(created_after=created_after, cursor=cursor)
+        yield from page.payments
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _read(session: Session, provider: PaymentProvider) -> _Ours:
+    return _Ours(session.execute(OURS, {"provider": provider.name}).all())
+
+
+def _pairs(
+    listed: Iterable[ProviderPayment], ours: _Ours, since: datetime | None
+) -> Iterator[_Pair]:
+    met: set[UUID] = set()
+    for theirs in listed:
+        row = ours.claim(theirs)
+        if row is not None:
+            met.add(row.id)
+        yield _Pair(row, theirs)
+    for row in ours.by_id.values():
+        if row.id not in met and (since is None or row.created_at >= since):
+            yield _Pair(row, None)
+
+
+def _look_again(provider: PaymentProvider, pair: _Pair) -> _Pair:
+    name = pair.theirs.id if pair.theirs is not None else None
+    if pair.ours is not None and name is None:
+        name = pair.ours.provider_payment_id
+    if name is None:
+        return pair
+    try:
+        return _Pair(pair.ours, provider.fetch_payment(name))
+    except ProviderRejected:
+        return _Pair(pair.ours, None)
+
+
+def _differences(pair: _Pair) -> Iterator[Finding]:
+    ours, theirs = pair.ours, pair.theirs
+    if ours is not None and theirs is not None:
+        yield from _compared(ours, theirs)
+    elif theirs is not None and STANDS[theirs.status] != "failed":
+        found = f"{theirs.status} payment of {theirs.amount} {theirs.currency}"
+        yield Finding(
+            check="provider_unknown",
+            subject_type="provider_payment",
+            subject_id=theirs.id,
+            expected="nothing: it is not in our books",
+            found=found,
+        )
+    elif ours is not None and theirs is None and _must_be_there(ours):
+        yield _finding(
+            "provider_missing",
+            ours,
+            f"{ours.state} {ours.provider_payment_id or 'without a name'}",
+            "nothing at the provider",
+        )
+
+
+def _must_be_there(ours: Row[Any]) -> bool:
+    """Tell whether the provider took our money, or named it to us and has not refused it."""
+    named = ours.provider_payment_id is not None
+    return ours.state == "succeeded" or (named and STANDS[ours.state] == "pending")
+
+
+def _compared(ours: Row[Any], theirs: ProviderPayment) -> Iterator[Finding]:
+    if (ours.amount, ours.currency) != (theirs.amount, theirs.currency):
+        yield _finding(
+            "provider_amount",
+            ours,
+            f"{ours.amount} {ours.currency}",
+            f"{theirs.amount} {theirs.currency}",
+        )
+    is_under_way = ours.is_young and STANDS[ours.state] == "pending"  # a job asks within a minute
+    if STANDS[ours.state] != STANDS[theirs.status] and not is_under_way:
+        yield _finding("provider_status", ours, ours.state, theirs.status)
+    if not ours.refunded_least <= theirs.refunded_amount <= ours.refunded_most:
+        under_way = ours.refunded_most - ours.refunded_least
+        yield _finding(
+            "provider_refunded",
+            ours,
+            f"{ours.refunded_least} {ours.currency} given back"
+            + (f", {under_way} under way" if under_way else ""),
+            f"{theirs.refunded_amount} {theirs.currency} given back",
+        )
+
+
+def _finding(check: str, ours: Row[Any], expected: str, found: str) -> Finding:
+    return Finding(
+        check=check,
+        subject_type=ours.kind,
+        subject_id=str(ours.id),
+        expected=expected,
+        found=found,
+    )
+
+
+def _order(pair: _Pair) -> str:
+    """Sort what is only at the provider last, by names."""
+    if pair.ours is not None:
+        return str(pair.ours.id)
+    return f"~{pair.theirs.id}" if pair.theirs is not None else ""
