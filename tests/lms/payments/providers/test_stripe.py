@@ -19,7 +19,7 @@ from lms.payments.providers.base import (
     ProviderRejected,
     ProviderUnavailable,
 )
-from lms.payments.providers.stripe import StripeProvider
+from lms.payments.providers.stripe import LISTED_AT_ONCE, StripeProvider
 from tests.factories import stripe_server as fake
 from tests.factories.stripe_server import StripeServer, event_of, running_stripe, signed
 
@@ -345,6 +345,33 @@ def test_a_refund_that_takes_days_is_pending(
     assert waiting.status == "pending"
     server.settle_refund(provider.secret_key, waiting.id)
     assert provider.fetch_refund(waiting.id).status == "succeeded"
+
+
+def test_its_list_has_every_payment_of_ours_once_over_all_pages(
+    provider: StripeProvider, server: StripeServer
+) -> None:
+    made = {pay(provider).id for _ in range(3)}
+    shop = server.accounts[provider.secret_key].intents
+    for _ in range(LISTED_AT_ONCE):  # somebody else's sales through the same account
+        other = f"pi_{uuid.uuid4().hex}"
+        shop[other] = {**shop[next(iter(made))], "id": other, "metadata": {}}
+    listed: list[str] = []
+    page = provider.list_payments()
+    while True:
+        listed += [payment.id for payment in page.payments]
+        if page.next_cursor is None:
+            break
+        page = provider.list_payments(cursor=page.next_cursor)
+    assert (len(listed), set(listed)) == (3, made)
+
+
+def test_its_list_begins_at_a_moment(provider: StripeProvider) -> None:
+    payment = pay(provider)
+    refund(provider, payment.id, 1000, idempotency_key="r")
+    lately = datetime.now(UTC) - timedelta(minutes=5)
+    (listed,) = provider.list_payments(created_after=lately).payments
+    assert (listed.id, listed.refunded_amount) == (payment.id, 1000)
+    assert provider.list_payments(created_after=lately + timedelta(hours=1)).payments == []
 
 
 def test_what_was_not_paid_cannot_be_refunded(provider: StripeProvider) -> None:
