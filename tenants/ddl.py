@@ -84,8 +84,14 @@ def head_revision() -> str:
 
 
 def served_revisions() -> frozenset[str]:
-    """Return the revisions this code can serve: the newest and the one before (expand/contract)."""
-    return frozenset(tenant_revisions()[-2:])
+    """Return the revisions this code can serve: the newest and the one before (expand/contract).
+
+    A migration whose tables the code cannot do without says `serves_previous = False`: then it is
+    the newest alone, and an organization answers 503 for the seconds until it is migrated.
+    """
+    head = tenant_scripts().get_revision(head_revision())
+    serves_previous = head is None or getattr(head.module, "serves_previous", True)
+    return frozenset(tenant_revisions()[-2:] if serves_previous else [head_revision()])
 
 
 @lru_cache(maxsize=64)

@@ -10,6 +10,9 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+serves_previous = False
+"""A purchase writes its receipt, so nothing is sold where there is no table for it."""
+
 
 def upgrade() -> None:
     """Add them; what stands owes nothing and was granted by nobody."""
