@@ -25,7 +25,8 @@ Destination = Literal["source", "wallet"]
 """Where money goes back to: where it came from, or into the learner's wallet."""
 
 # Wallet before payment: the lock order of every posting. The locks are the ones that the UPDATEs
-# take anyway, taken first so that the rest is what a concurrent refund left, not what it found.
+# take anyway, taken first so that the rest is what a concurrent refund left, not what it found;
+# conditions are asked of `held`, because on the table they would be asked of the row as it was.
 # The last step says whether it happened.
 REFUND = text("""
     WITH wallet AS (
@@ -34,19 +35,19 @@ REFUND = text("""
          WHERE p.id = :payment_id AND CAST(:destination AS text) = 'wallet'
            FOR NO KEY UPDATE OF w
     ), held AS (
-        SELECT p.id, wallet.id AS wallet_id,
+        SELECT p.id, p.state, p.amount, p.refunded_amount, wallet.id AS wallet_id,
                COALESCE(CAST(:amount AS bigint), p.amount - p.refunded_amount) AS given
           FROM payments p LEFT JOIN wallet ON true
          WHERE p.id = :payment_id
            FOR NO KEY UPDATE OF p
     ), payment AS (
         UPDATE payments
-           SET refunded_amount = payments.refunded_amount + held.given,
+           SET refunded_amount = held.refunded_amount + held.given,
                live = payments.live AND NOT CAST(:ends AS boolean),
                version = payments.version + 1
           FROM held
-         WHERE payments.id = held.id AND payments.state = 'succeeded' AND held.given > 0
-           AND payments.refunded_amount + held.given <= payments.amount
+         WHERE payments.id = held.id AND held.state = 'succeeded' AND held.given > 0
+           AND held.refunded_amount + held.given <= held.amount
            AND (CAST(:destination AS text) = 'wallet') = (held.wallet_id IS NOT NULL)
         RETURNING payments.id, payments.currency, payments.run_id, held.wallet_id, held.given
     ), refund AS (

@@ -33,9 +33,16 @@ PUT = text("""
            = COALESCE(CAST(:expected_version AS integer), payment_accounts.version)
     RETURNING provider
 """)
+# A refund may be owed without anybody asking for it at this moment.
 COUNT_OPEN = text("""
-    SELECT count(*) FROM provider_attempts
-     WHERE provider = :provider AND outcome IN ('unknown', 'pending')
+    SELECT (SELECT count(*) FROM provider_attempts a
+             WHERE a.provider = :provider AND a.outcome IN ('unknown', 'pending'))
+           + (SELECT count(*) FROM refunds r JOIN payments p ON p.id = r.payment_id
+               WHERE p.provider = :provider AND r.destination = 'provider'
+                 AND r.state IN ('created', 'pending')
+                 AND NOT EXISTS (SELECT FROM provider_attempts a
+                                  WHERE a.subject_id = r.id
+                                    AND a.outcome IN ('unknown', 'pending')))
 """)
 HOLD_ALL = text("SELECT provider, secret_key, webhook_secret FROM payment_accounts FOR UPDATE")
 # What is shown stays the same, so neither version nor date moves.
