@@ -19,14 +19,14 @@ class PaymentAccountIn(Schema):
     publishable_key = Text(
         max_length=MAX_KEY,
         required=True,
-        validate=validate.Regexp(r"pk_(live|test)_[A-Za-z0-9_]+\Z"),
+        validate=validate.Regexp(r"^pk_(live|test)_[A-Za-z0-9_]+$"),
         metadata={"description": "For front ends; no secret.", "example": "pk_test_51Hq8"},
     )
     secret_key = Text(
         max_length=MAX_KEY,
         required=True,
         load_only=True,
-        validate=validate.Regexp(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+\Z"),
+        validate=validate.Regexp(r"^(sk|rk)_(live|test)_[A-Za-z0-9_]+$"),
         metadata={
             "description": "Secret or restricted key. Never shown again.",
             "example": "sk_test_51Hq8",
@@ -36,7 +36,7 @@ class PaymentAccountIn(Schema):
         max_length=MAX_KEY,
         required=True,
         load_only=True,
-        validate=validate.Regexp(r"whsec_[A-Za-z0-9_+/=]+\Z"),
+        validate=validate.Regexp(r"^whsec_[A-Za-z0-9_+/=]+$"),
         metadata={
             "description": "Signing secret of the endpoint `/api/v1/webhooks/stripe` on this host."
             " Never shown again.",

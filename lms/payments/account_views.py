@@ -33,7 +33,11 @@ blp = TenantBlueprint(
     example={"provider": "stripe", "publishable_key": "pk_test_51Hq8"},
 )
 def get_payment_provider(call: Call) -> dict[str, str | None]:
-    """Read who takes payments here, with the key that the provider's own script needs."""
+    """Read who takes payments here.
+
+    `publishable_key` is what the provider's own script needs in a front end; both are null where
+    wallets alone pay.
+    """
     account = accounts.stored_account(call.session)
     name = call.use(Providers).name_for(account)
     key = account.publishable_key if account is not None and account.provider == name else None

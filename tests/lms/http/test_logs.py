@@ -28,6 +28,7 @@ class FullDisk(io.BytesIO):
 @contextmanager
 def written(log_format: Literal["json", "console"], buffer: io.BytesIO) -> Iterator[None]:
     """Log to a buffer. Not a fixture: between those and a test, pytest puts its own output back."""
+    structlog.contextvars.clear_contextvars()  # of requests in other tests
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", io.TextIOWrapper(buffer, write_through=True))
         logs.configure(log_format)
