@@ -116,6 +116,8 @@ class HeldTransaction:
         )
         deadline = time.monotonic() + 10
         while not self.session.scalar(waiting, {"pid": self._backend}):
+            # A transaction sees the list of backends as it was when it first looked.
+            self.sql("SELECT pg_stat_clear_snapshot()")
             finished, _ = wait_for([future], timeout=0.02)
             assert not finished, f"it did not wait for the other transaction: {future.result()}"
             assert time.monotonic() < deadline, "it neither finished nor waited"
