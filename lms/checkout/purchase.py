@@ -276,12 +276,13 @@ def _refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoR
         raise NotFoundError("There is no such run.")
     if not done.run:
         raise _refusal_of_run(order, run)
-    if order.method == "wallet" and not done.paid:
+    enrollment_id = _live_enrollment(session, actor, order.run_id)
+    if order.method == "wallet" and not done.paid and enrollment_id is None:
         raise _refusal_of_wallet(session, actor, Money(run.price_amount, run.currency))
     if not done.enrolled:
         raise AlreadyEnrolledError(
             "You are enrolled in this run already, or are just enrolling.",
-            enrollment_id=_live_enrollment(session, actor, order.run_id),
+            enrollment_id=enrollment_id,
         )
     raise _refusal_of_seats(session, order)
 

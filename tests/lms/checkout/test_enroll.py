@@ -227,6 +227,13 @@ def test_buying_from_the_wallet_is_one_transaction_from_admission_to_the_stored_
     assert len(ends) == 2  # the host's look-up, and the purchase
 
 
+def test_who_is_enrolled_already_is_not_told_to_top_up(academy: Academy) -> None:
+    person, run_id = academy.person(money=4900), academy.run()
+    assert academy.enroll(person, run_id).status_code == 201
+    again = academy.enroll(person, run_id)
+    assert (again.status_code, again.get_json()["code"]) == (409, "already_enrolled")
+
+
 @pytest.mark.parametrize(
     ("price", "method", "token"),
     [(0, "free", None), (4900, "wallet", None), (4900, "provider", "tok_pending")],
