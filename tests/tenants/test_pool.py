@@ -50,7 +50,7 @@ def read(database: Database, organization: UUID) -> None:
 @pytest.fixture
 def three_connections(make_database: MakeDatabase, servers: Servers) -> Database:
     if servers.database == "pgbouncer":
-        pytest.skip("the pooler decides which of its connections serves whom")
+        pytest.skip("behind the pooler, it is the pooler that decides which backend serves whom")
     database = make_database(pool_size=3)
     with ExitStack() as stack:
         for _ in range(3):
@@ -84,7 +84,7 @@ def test_while_its_connection_is_busy_another_serves(
 @pytest.fixture
 def one_connection(make_database: MakeDatabase, servers: Servers) -> Database:
     if not servers.prepared_statements:
-        pytest.skip("nothing is prepared there")
+        pytest.skip("behind the pooler statements are not prepared: nothing to keep")
     return make_database(pool_size=1)
 
 
@@ -163,7 +163,7 @@ def test_after_a_migration_nothing_prepared_before_is_used(
     make_organization: MakeOrganization,
 ) -> None:
     if not servers.prepared_statements:
-        pytest.skip("nothing is prepared there")
+        pytest.skip("behind the pooler statements are not prepared: nothing to keep")
     before, after = "before", ddl.head_revision()
     one_connection = make_database(pool_size=1, served_revisions=frozenset({before, after}))
     organization = make_organization()
@@ -185,7 +185,7 @@ def test_a_connection_keeps_no_more_statements_than_its_budget(
     make_database: MakeDatabase, servers: Servers, make_organization: MakeOrganization
 ) -> None:
     if not servers.prepared_statements:
-        pytest.skip("nothing is prepared there")
+        pytest.skip("behind the pooler statements are not prepared: nothing to keep")
     database = make_database(pool_size=1, statements_per_connection=4)
     for one in [make_organization() for _ in range(6)]:
         for _ in range(4):
