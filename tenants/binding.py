@@ -1,4 +1,4 @@
-"""The first round trip of a transaction: BEGIN, the binding, and queries that need it.
+"""A transaction's first round trip (BEGIN, binding, queries that need it), and its last (COMMIT).
 
 Sent as a pipeline (libpq's pipeline mode): PostgreSQL runs the statements in order and answers them
 together, so that a request waits once where it would wait three times.
@@ -23,7 +23,7 @@ NAMED = "named"
 
 
 class Query(Protocol):
-    """A query with its values, as `tenants.session.FirstQuery`."""
+    """A query with its values, as `tenants.session.PipelinedQuery`."""
 
     @property
     def sql(self) -> LiteralString:
@@ -89,14 +89,34 @@ def send(
                 named = query.sql + connection.info.get(NAMED, "")
                 cursors[-1].execute(cast("LiteralString", named), query.values)
     except psycopg.Error as error:
-        if driver.closed:
-            # Asked through SQLAlchemy, which so learns that its pooled connections are gone.
-            connection.exec_driver_sql("SELECT 1")
+        _tell_when_lost(connection)
         if binding.description is None:
             raise _as_sqlalchemys(sql, error) from error
         failed = [query for query, it in zip(along, cursors, strict=False) if not it.description]
         failure = _as_sqlalchemys(failed[0].sql, error) if failed else None
     return Sent(binding.fetchone(), cursors, failure)
+
+
+def commit(connection: Connection, last: Sequence[Query]) -> None:
+    """Send the transaction's last statements together with its COMMIT.
+
+    SQLAlchemy commits after this; psycopg then finds no transaction, and sends nothing.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: one failed and nothing is committed, or the connection is lost
+            and, as with any COMMIT, nobody knows.
+    """
+    driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
+    comment_of_all = connection.info.get(NAMED, "")
+    try:
+        with driver.pipeline():
+            for query in last:
+                named = cast("LiteralString", query.sql + comment_of_all)
+                driver.execute(named, query.values)
+            driver.execute("COMMIT")
+    except psycopg.Error as error:
+        _tell_when_lost(connection)
+        raise _as_sqlalchemys("COMMIT", error) from error
 
 
 def comment(schema: str, revision: str = "") -> str:
@@ -136,6 +156,13 @@ def roll_back(connection: Connection) -> None:
     if driver.pgconn.transaction_status == pq.TransactionStatus.INTRANS:
         with suppress(psycopg.Error):  # SQLAlchemy's own rollback follows, and tells
             driver.pgconn.exec_(b"ROLLBACK")
+
+
+def _tell_when_lost(connection: Connection) -> None:
+    driver = cast("psycopg.Connection[Row]", connection.connection.driver_connection)
+    if driver.closed:
+        # Asked through SQLAlchemy, which so learns that its pooled connections are gone.
+        connection.exec_driver_sql("SELECT 1")
 
 
 def _as_sqlalchemys(sql: str, error: psycopg.Error) -> Exception:

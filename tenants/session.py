@@ -35,8 +35,8 @@ ACTIVE = frozenset({"active"})
 STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
 
-PREPARED_AFTER = 2
-"""Uses of a statement after which a connection keeps it prepared."""
+PREPARED_AFTER = 0
+"""Uses of a statement after which a connection keeps it prepared: none, so it is planned once."""
 
 CONNECT_TIMEOUT_S = 3
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -95,8 +95,8 @@ class BoundOrganization:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstQuery:
-    """A query that goes to PostgreSQL together with the binding, in one round trip.
+class PipelinedQuery:
+    """A query that goes to PostgreSQL together with the binding, or with COMMIT, in one round trip.
 
     It runs bound: it sees what the scope may see, and nothing else.
 
@@ -145,8 +145,18 @@ def organization_of(session: Session) -> BoundOrganization:
 
 
 def first_rows(session: Session) -> list[tuple[Any, ...] | None]:
-    """Return the first row, or None, that each of the transaction's `FirstQuery`s found."""
+    """Return the first row, or None, that each of the transaction's `PipelinedQuery`s found."""
     return session.info.get("first_rows", [])
+
+
+def send_with_commit(session: Session, query: PipelinedQuery) -> None:
+    """Let the transaction end with `query`, in the round trip of its COMMIT.
+
+    Whatever it locks is held for no longer than that. What the session still holds back is written
+    before it, and queries run in the order in which they are given here. Nothing is learnt of their
+    rows; when one fails, nothing is committed.
+    """
+    session.info.setdefault("last_queries", []).append(query)
 
 
 def on_commit(session: Session, callback: Callable[..., None], *ids: UUID | str) -> None:
@@ -268,7 +278,7 @@ class Database:
         driver.prepared_max = self._statements_per_connection
 
     @contextmanager
-    def transaction(self, scope: Scope, *first: FirstQuery) -> Iterator[Session]:
+    def transaction(self, scope: Scope, *first: PipelinedQuery) -> Iterator[Session]:
         """Open one transaction in `scope`; commit at the end, roll back when anything is raised.
 
         Args:
@@ -294,7 +304,7 @@ class Database:
                 with pool.wanting(scope.id if isinstance(scope, OrganizationScope) else None):
                     session.connection()
                 yield session
-                session.commit()
+                _commit(session)
             except BaseException:
                 session.rollback()
                 raise
@@ -330,6 +340,14 @@ class Database:
     def dispose(self) -> None:
         """Close the pool's connections; for forks and shutdown."""
         self._engine.dispose()
+
+
+def _commit(session: Session) -> None:
+    last = session.info.get("last_queries")
+    if last:
+        session.flush()
+        binding.commit(session.connection(), last)
+    session.commit()
 
 
 @contextmanager

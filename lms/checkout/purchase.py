@@ -1,4 +1,4 @@
-"""Enrolling: payment, seat, enrollment, journal, history and receipt in one statement, or nothing.
+"""Enrolling: payment, seat, enrollment, journal and history in one statement, or nothing.
 
 One statement decides and does everything under conditions that hold at that moment; only when a
 step found no row is anything read, to explain the refusal. The transaction is rolled back then.
@@ -26,20 +26,19 @@ from lms.core.ids import new_id
 from lms.core.money import Money
 from lms.enrollments.errors import RunFullError
 from lms.enrollments.models import LIVE_STATES, Enrollment
+from lms.payments import receipts
 from lms.payments.errors import (
     CurrencyMismatchError,
     InsufficientFundsError,
     WalletFrozenError,
 )
 from lms.payments.models import Payment, Wallet
-from tenants.session import organization_of
 
 Method = Literal["free", "wallet", "provider"]
 MOMENT = DateTime(timezone=True)
 
 # Each step reads the one before it, so they run, and lock, in this order: run (shared: it must not
-# change under the purchase), wallet, payment, enrollment, seats, receipt number (as
-# `lms.payments.receipts` issues for every other movement). A payment with this id means that
+# change under the purchase), wallet, payment, enrollment, seats. A payment with this id means that
 # the request is repeated: nothing happens.
 ENROLL = text("""
     WITH run AS (
@@ -109,17 +108,6 @@ ENROLL = text("""
                CASE WHEN CAST(:method AS text) = 'provider' THEN 'awaiting_payment'
                     WHEN CAST(:method AS text) = 'wallet' THEN 'paid' ELSE 'free' END
           FROM enrolled
-    ), numbered AS (
-        INSERT INTO receipt_counters AS c (year, last_number)
-        SELECT EXTRACT(year FROM now() AT TIME ZONE CAST(:time_zone AS text))::bigint, 1
-          FROM seated WHERE CAST(:method AS text) = 'wallet'
-        ON CONFLICT (year) DO UPDATE SET last_number = c.last_number + 1
-        RETURNING c.year, c.last_number
-    ), receipt AS (
-        INSERT INTO receipts (year, number, payment_id, user_id, amount, currency)
-        SELECT numbered.year, numbered.last_number, payment.id, payment.user_id, payment.amount,
-               payment.currency
-          FROM numbered CROSS JOIN payment
     )
     SELECT (SELECT count(*) FROM run) AS run,
            (SELECT count(*) FROM paid) AS paid,
@@ -216,7 +204,6 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
             "method": order.method,
             "provider": order.provider,
             "hold_seconds": order.hold_seconds,
-            "time_zone": organization_of(session).time_zone,
         },
     ).one()
     if done.seated == 0:
@@ -224,6 +211,8 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         if begun is not None:
             return begun, False
         _refuse(session, actor, order, done)
+    if order.method == "wallet":
+        receipts.issue(session, "payment", order.payment_id)
     return _made(actor, order, enrollment_id, done), True
 
 

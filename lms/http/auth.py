@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor, ActorQuery, PlatformActor
 from lms.core.errors import UnauthenticatedError
-from tenants.session import FirstQuery, OrganizationScope, PlatformScope, first_rows
+from tenants.session import OrganizationScope, PipelinedQuery, PlatformScope, first_rows
 
 ALGORITHM = "HS256"
 PLATFORM_AUDIENCE = "platform"
@@ -49,9 +49,9 @@ class Authenticator:
     users: ActorQuery
     admins: ActorQuery
 
-    def ask(self, claims: TokenClaims, scope: OrganizationScope | PlatformScope) -> FirstQuery:
+    def ask(self, claims: TokenClaims, scope: OrganizationScope | PlatformScope) -> PipelinedQuery:
         """Return the query that finds who acts, to be sent along with the binding."""
-        return FirstQuery(self._query(scope).sql, (claims.subject_id, claims.session_id))
+        return PipelinedQuery(self._query(scope).sql, (claims.subject_id, claims.session_id))
 
     def actor(
         self, claims: TokenClaims, scope: OrganizationScope | PlatformScope, session: Session

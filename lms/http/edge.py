@@ -31,7 +31,7 @@ from lms.http.idempotency import (
 )
 from tenants.errors import OrganizationNotFoundError, StalePlanError, TenancyError
 from tenants.resolver import HostResolver
-from tenants.session import PLATFORM, Database, FirstQuery, OrganizationScope, PlatformScope
+from tenants.session import PLATFORM, Database, OrganizationScope, PipelinedQuery, PlatformScope
 
 Handler = Callable[..., Response]
 PLATFORM_LABEL = "admin"
@@ -169,7 +169,7 @@ class Edge:
         claims: TokenClaims | None = None
         unknown: InvalidTokenError | None = None
         keyless: IdempotencyKeyMissingError | None = None
-        first: list[FirstQuery] = []
+        first: list[PipelinedQuery] = []
         if operation.roles:
             try:
                 claims = read_token(bearer_of(request), call.scope, kind="access")

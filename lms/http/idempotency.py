@@ -16,17 +16,17 @@ from datetime import datetime
 from typing import LiteralString
 from uuid import UUID
 
+import orjson
 import psycopg
 from flask import Request, Response
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from lms.core.errors import ConflictError, DomainError
 from lms.core.ids import new_id
 from lms.http.bodies import read_body
-from tenants.session import FirstQuery, first_rows
+from tenants.session import PipelinedQuery, first_rows, send_with_commit
 
 LEASE_SECONDS = 30
 """For how long a request in steps keeps others with its key out; a provider's answer takes less.
@@ -56,11 +56,11 @@ LET_GO = text("""
      WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
        AND claimed_until = :claimed_until
 """)
-STORE_RESPONSE = text("""
+STORE_RESPONSE: LiteralString = """
     UPDATE idempotency_keys
-       SET status = :status, body = :body, content_type = :content_type, headers = :headers
-     WHERE user_id = :user_id AND operation = :operation AND key = :key AND status IS NULL
-""").bindparams(bindparam("headers", type_=JSONB))
+       SET status = $4, body = $5, content_type = $6, headers = $7::jsonb
+     WHERE user_id = $1 AND operation = $2 AND key = $3 AND status IS NULL
+"""
 
 FIRST_CLAIM = 1
 """Among the queries that a transaction begins with: after the one that finds the actor."""
@@ -159,13 +159,13 @@ class IdempotentRequest:
         subject_id, self.held_until = claimed
         return subject_id
 
-    def ask(self) -> FirstQuery:
+    def ask(self) -> PipelinedQuery:
         """Return the query that claims the key, for a transaction to begin with after its actor's.
 
         The first step's `claim` then finds its row there.
         """
         values = (self.user_id, self.operation, self.key, self.request_hash, new_id())
-        return FirstQuery(INSERT_KEY, (*values, LEASE_SECONDS))
+        return PipelinedQuery(INSERT_KEY, (*values, LEASE_SECONDS))
 
     def _resume(self, session: Session) -> tuple[UUID, datetime]:
         row = session.execute(FIND_KEY, self._where()).one()
@@ -189,21 +189,14 @@ class IdempotentRequest:
         session.execute(LET_GO, {**self._where(), "claimed_until": self.held_until})
 
     def store(self, session: Session, response: Response) -> None:
-        """Keep the response beside its effect; the last thing that this transaction does."""
-        session.execute(
-            STORE_RESPONSE,
-            {
-                **self._where(),
-                "status": response.status_code,
-                "body": response.get_data(as_text=True),
-                "content_type": response.content_type,
-                "headers": {
-                    name: response.headers[name]
-                    for name in REPLAYED_HEADERS
-                    if name in response.headers
-                },
-            },
-        )
+        """Keep the response beside its effect; goes with the transaction's COMMIT."""
+        kept = {
+            name: response.headers[name] for name in REPLAYED_HEADERS if name in response.headers
+        }
+        values = (self.user_id, self.operation, self.key, response.status_code)
+        body, headers = response.get_data(as_text=True), orjson.dumps(kept).decode()
+        query = PipelinedQuery(STORE_RESPONSE, (*values, body, response.content_type, headers))
+        send_with_commit(session, query)
         self.stored = True
 
     def _where(self) -> dict[str, object]:

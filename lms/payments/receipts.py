@@ -1,17 +1,17 @@
 """Receipts: one for each movement of real money, numbered by year without gaps.
 
 The number is counted up in the transaction of the movement, as the last of its locks (wallet,
-payment, enrollment, seats, receipt number): what is rolled back gives its number back. A purchase
-from the wallet issues its own within its one statement (`lms.checkout.purchase.ENROLL`).
+payment, enrollment, seats, receipt number): what is rolled back gives its number back. All receipts
+of a year wait for each other, so the number is taken together with COMMIT and held no longer.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, LiteralString
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
@@ -19,31 +19,31 @@ from lms.core.errors import ForbiddenError, NotFoundError
 from lms.core.money import Money
 from lms.core.pagination import InvalidCursorError, Page
 from lms.payments.models import Receipt
-from tenants.session import organization_of
+from tenants.session import PipelinedQuery, organization_of, send_with_commit
 
 Kind = Literal["payment", "top_up", "refund"]
 
 # A subject that has its receipt already, or is not paid, is not found: repeats issue nothing.
-ISSUE = text("""
+ISSUE: LiteralString = """
     WITH subject AS (
         SELECT p.id AS payment_id, NULL::uuid AS top_up_id, NULL::uuid AS refund_id,
                p.user_id, p.amount, p.currency
           FROM payments p
-         WHERE CAST(:kind AS text) = 'payment' AND p.id = :id AND p.state = 'succeeded'
+         WHERE $1::text = 'payment' AND p.id = $2 AND p.state = 'succeeded'
            AND NOT EXISTS (SELECT FROM receipts r WHERE r.payment_id = p.id)
         UNION ALL
         SELECT NULL, t.id, NULL, t.user_id, t.amount, t.currency
           FROM wallet_top_ups t
-         WHERE CAST(:kind AS text) = 'top_up' AND t.id = :id AND t.state = 'succeeded'
+         WHERE $1::text = 'top_up' AND t.id = $2 AND t.state = 'succeeded'
            AND NOT EXISTS (SELECT FROM receipts r WHERE r.top_up_id = t.id)
         UNION ALL
         SELECT NULL, NULL, f.id, p.user_id, f.amount, f.currency
           FROM refunds f JOIN payments p ON p.id = f.payment_id
-         WHERE CAST(:kind AS text) = 'refund' AND f.id = :id AND f.state = 'succeeded'
+         WHERE $1::text = 'refund' AND f.id = $2 AND f.state = 'succeeded'
            AND NOT EXISTS (SELECT FROM receipts r WHERE r.refund_id = f.id)
     ), numbered AS (
         INSERT INTO receipt_counters AS c (year, last_number)
-        SELECT EXTRACT(year FROM now() AT TIME ZONE CAST(:time_zone AS text))::bigint, 1
+        SELECT EXTRACT(year FROM now() AT TIME ZONE $3::text)::bigint, 1
           FROM subject WHERE subject.amount > 0
         ON CONFLICT (year) DO UPDATE SET last_number = c.last_number + 1
         RETURNING c.year, c.last_number
@@ -53,7 +53,7 @@ ISSUE = text("""
     SELECT numbered.year, numbered.last_number, subject.payment_id, subject.top_up_id,
            subject.refund_id, subject.user_id, subject.amount, subject.currency
       FROM numbered CROSS JOIN subject
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def written(year: int, number: int) -> str:
 
 
 def issue(session: Session, kind: Kind, subject_id: UUID) -> None:
-    """Issue the receipt of money that came or went; the last thing that its transaction locks.
+    """Issue the receipt of money that came or went, when its transaction commits.
 
     Repeats, free payments and what did not succeed issue nothing.
 
@@ -102,7 +102,7 @@ def issue(session: Session, kind: Kind, subject_id: UUID) -> None:
         subject_id: the payment, top-up or refund.
     """
     time_zone = organization_of(session).time_zone
-    session.execute(ISSUE, {"kind": kind, "id": subject_id, "time_zone": time_zone})
+    send_with_commit(session, PipelinedQuery(ISSUE, (kind, subject_id, time_zone)))
 
 
 def list_receipts(

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from lms.core.ids import new_id
+from lms.users.models import User
 from tenants.errors import (
     DatabaseOverloadedError,
     DatabaseUnavailableError,
@@ -19,15 +20,16 @@ from tenants.errors import (
 from tenants.session import (
     PLATFORM,
     Database,
-    FirstQuery,
     OrganizationScope,
+    PipelinedQuery,
     first_rows,
     organization_of,
+    send_with_commit,
 )
 from tests.conftest import Servers
 
-WHO = FirstQuery("SELECT current_user::text, current_schema()::text, $1::text", ["given"])
-BROKEN = FirstQuery("SELECT 1 / $1::int", [0])
+WHO = PipelinedQuery("SELECT current_user::text, current_schema()::text, $1::text", ["given"])
+BROKEN = PipelinedQuery("SELECT 1 / $1::int", [0])
 
 
 def test_the_first_query_runs_bound_and_its_row_is_there_from_the_start(
@@ -46,7 +48,7 @@ def test_on_the_platform_it_runs_as_the_platforms_role(database: Database) -> No
 def test_without_one_and_when_it_finds_nothing_there_is_no_row(
     database: Database, acme: UUID
 ) -> None:
-    nothing = FirstQuery("SELECT 1 WHERE $1", [False])
+    nothing = PipelinedQuery("SELECT 1 WHERE $1", [False])
     for first, rows in ((), []), ((nothing, WHO), [None, (f"o_{acme.hex}",) * 2 + ("given",)]):
         with database.transaction(OrganizationScope(acme), *first) as session:
             assert first_rows(session) == rows
@@ -67,7 +69,7 @@ def test_when_it_fails_the_transaction_does_and_the_next_one_works(
 def test_an_unknown_organization_is_told_before_the_querys_own_failure(
     database: Database,
 ) -> None:
-    users = FirstQuery("SELECT id FROM users WHERE id = $1", [new_id()])
+    users = PipelinedQuery("SELECT id FROM users WHERE id = $1", [new_id()])
     with (
         pytest.raises(OrganizationNotFoundError),
         database.transaction(OrganizationScope(new_id()), users),
@@ -89,13 +91,84 @@ def test_what_a_transaction_wrote_before_it_failed_is_gone(database: Database, a
         assert session.execute(found, {"id": user_id}).scalar_one() == 0
 
 
+INSERT_USER = "INSERT INTO users (id, email, name, account_type) VALUES ($1, $2, 'Late', 'student')"
+
+
+def users_with(database: Database, scope: OrganizationScope, user_id: UUID) -> int:
+    with database.transaction(scope) as session:
+        found = text("SELECT count(*) FROM users WHERE id = :id")
+        return session.execute(found, {"id": user_id}).scalar_one()
+
+
+def test_a_query_sent_with_commit_runs_last_and_is_committed(
+    database: Database, acme: UUID
+) -> None:
+    user_id, scope = new_id(), OrganizationScope(acme)
+    with database.transaction(scope) as session:
+        send_with_commit(
+            session, PipelinedQuery("UPDATE users SET name = 'Later' WHERE id = $1", [user_id])
+        )
+        session.add(
+            User(id=user_id, email=f"{user_id}@acme.example", name="L", account_type="student")
+        )
+    with database.transaction(scope) as session:
+        assert (
+            session.execute(
+                text("SELECT name FROM users WHERE id = :id"), {"id": user_id}
+            ).scalar_one()
+            == "Later"
+        )
+
+
+def test_when_the_query_sent_with_commit_fails_nothing_is_committed(
+    database: Database, acme: UUID
+) -> None:
+    user_id, scope = new_id(), OrganizationScope(acme)
+    with (
+        pytest.raises(DBAPIError, match="division by zero"),
+        database.transaction(scope) as session,
+    ):
+        session.connection().exec_driver_sql(INSERT_USER, (user_id, f"{user_id}@acme.example"))
+        send_with_commit(session, BROKEN)
+    assert users_with(database, scope, user_id) == 0
+
+
+def test_a_transaction_that_is_refused_does_not_send_its_last_query(
+    database: Database, acme: UUID
+) -> None:
+    user_id, scope = new_id(), OrganizationScope(acme)
+    with pytest.raises(ZeroDivisionError), database.transaction(scope) as session:
+        insert = PipelinedQuery(INSERT_USER, [user_id, f"{user_id}@acme.example"])
+        send_with_commit(session, insert)
+        raise ZeroDivisionError
+    assert users_with(database, scope, user_id) == 0
+
+
+def test_a_connection_lost_at_commit_is_told_and_the_next_transaction_works(
+    servers: Servers,
+    make_database: Callable[..., Database],
+    admin_engine: Engine,
+    acme: UUID,
+) -> None:
+    if servers.database == "pgbouncer":
+        pytest.skip("the pooler opens new connections to the server by itself")
+    database, scope = make_database(pool_size=1), OrganizationScope(acme)
+    with pytest.raises(DatabaseUnavailableError), database.transaction(scope) as session:
+        pid = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with admin_engine.begin() as admin:
+            admin.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        send_with_commit(session, WHO)
+    with database.transaction(scope, WHO) as session:
+        assert first_rows(session) != []
+
+
 @pytest.mark.parametrize("first", [(), (WHO,)])
 def test_after_the_server_closed_its_connections_one_transaction_fails_and_the_next_works(
     servers: Servers,
     make_database: Callable[..., Database],
     admin_engine: Engine,
     acme: UUID,
-    first: tuple[FirstQuery, ...],
+    first: tuple[PipelinedQuery, ...],
 ) -> None:
     if servers.database == "pgbouncer":
         pytest.skip("the pooler opens new connections to the server by itself")

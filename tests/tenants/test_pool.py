@@ -17,8 +17,8 @@ from tenants.session import (
     PLATFORM,
     PREPARED_AFTER,
     Database,
-    FirstQuery,
     OrganizationScope,
+    PipelinedQuery,
     first_rows,
 )
 from tests.conftest import Servers
@@ -141,8 +141,8 @@ def test_a_refused_transaction_leaves_what_is_prepared(
 def test_a_round_trip_that_fails_half_way_leaves_a_connection_that_works(
     one_connection: Database, acme: UUID
 ) -> None:
-    divided = [FirstQuery("SELECT 1 / $1::int", (number,)) for number in (1, 1, 0, 1)]
-    after = FirstQuery("SELECT $1::text", ("still here",))
+    divided = [PipelinedQuery("SELECT 1 / $1::int", (number,)) for number in (1, 1, 0, 1)]
+    after = PipelinedQuery("SELECT $1::text", ("still here",))
     scope = OrganizationScope(acme)
     for query in divided[:2]:
         with one_connection.transaction(scope, query, after):

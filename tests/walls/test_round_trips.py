@@ -152,7 +152,7 @@ def test_admission_takes_one_round_trip_with_the_beginning_of_the_transaction(
     waits: int,
 ) -> None:
     path = path.format(**world.shared.as_dict())
-    for _ in range(6):  # psycopg prepares a statement when it is sent for the sixth time
+    for _ in range(6):  # preparing a statement is a round trip of its own; each connection does it
         send(client, world, role, method, path, body)
     with round_trips(app, tmp_path) as count:
         answer = send(client, world, role, method, path, body)

@@ -196,7 +196,7 @@ def statements_of(academy: Academy) -> Iterator[list[str]]:
         event.remove(engine, "before_cursor_execute", note)
 
 
-def test_buying_from_the_wallet_takes_one_statement_beside_the_stored_answer(
+def test_buying_from_the_wallet_takes_one_statement_between_binding_and_commit(
     academy: Academy,
 ) -> None:
     person, run_id = academy.person(money=4900), academy.run()
@@ -204,7 +204,7 @@ def test_buying_from_the_wallet_takes_one_statement_beside_the_stored_answer(
         academy.enroll(person, run_id)
     host, *own = seen
     assert host.startswith("SELECT o.id FROM")
-    assert own == ["WITH run AS", "UPDATE idempotency_keys SET"]
+    assert own == ["WITH run AS"]
 
 
 def test_buying_from_the_wallet_is_one_transaction_from_admission_to_the_stored_answer(
@@ -223,7 +223,7 @@ def test_buying_from_the_wallet_is_one_transaction_from_admission_to_the_stored_
     finally:
         event.remove(engine, "commit", note)
     assert answer.status_code == 201
-    assert len(seen) == 3  # host, purchase, answer; the key is claimed with the binding
+    assert len(seen) == 2  # host, purchase; the key comes with the binding, the answer with COMMIT
     assert len(ends) == 2  # the host's look-up, and the purchase
 
 
