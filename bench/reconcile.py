@@ -27,7 +27,7 @@ SECONDS = 5.0
 TIMES_THE_SUM = 100.0
 SUM = text("SELECT wallet_id, sum(amount) FROM wallet_transactions GROUP BY wallet_id")
 
-# Each of 2,000 learners is given money, tops up once, buys 46 runs and gives two of them back: 50
+# Each of 2,000 learners is given credit, tops up once, buys 46 runs and gives two of them back: 50
 # rows of journal with what belongs to them, and a receipt for each movement.
 FILL = """
     INSERT INTO users (id, email, name, account_type)
@@ -50,6 +50,9 @@ FILL = """
       FROM course_versions v, generate_series(1, 46) i;
     INSERT INTO wallets (id, user_id, currency, balance, seq)
     SELECT uuidv7(), id, 'EUR', 10000 + 5000 - 46 * 100 + 2 * 100, 50 FROM users;
+    INSERT INTO credit_grants (id, amount, currency, reason, created_by)
+    SELECT uuidv7(), 10000 * count(*), 'EUR', 'Scholarship', (SELECT id FROM users LIMIT 1)
+      FROM wallets;
     INSERT INTO wallet_top_ups
            (id, wallet_id, user_id, amount, currency, state, provider, provider_payment_id,
             succeeded_at)
@@ -79,21 +82,21 @@ FILL = """
       FROM bought WHERE number <= 2;
     INSERT INTO wallet_transactions
            (wallet_id, seq, kind, amount, currency, balance_after, counter_account, payment_id,
-            refund_id, top_up_id, reference)
-    SELECT id, 1, 'adjustment', 10000, 'EUR', 10000, 'manual', CAST(NULL AS uuid),
-           CAST(NULL AS uuid), CAST(NULL AS uuid), 'start:' || id
-      FROM wallets
+            refund_id, top_up_id, grant_id, reference)
+    SELECT w.id, 1, 'deposit', 10000, 'EUR', 10000, 'promotion:' || g.id, CAST(NULL AS uuid),
+           CAST(NULL AS uuid), CAST(NULL AS uuid), g.id, 'grant:' || g.id || ':' || w.user_id
+      FROM wallets w CROSS JOIN credit_grants g
     UNION ALL
-    SELECT wallet_id, 2, 'deposit', 5000, 'EUR', 15000, 'provider:sandbox', NULL, NULL, id,
+    SELECT wallet_id, 2, 'deposit', 5000, 'EUR', 15000, 'provider:sandbox', NULL, NULL, id, NULL,
            'top_up:' || id
       FROM wallet_top_ups
     UNION ALL
     SELECT wallet_id, number + 2, 'deduction', -100, 'EUR', 15000 - number * 100, 'run:' || run_id,
-           payment_id, NULL, NULL, 'payment:' || payment_id
+           payment_id, NULL, NULL, NULL, 'payment:' || payment_id
       FROM bought
     UNION ALL
     SELECT b.wallet_id, b.number + 48, 'refund', 100, 'EUR', 10400 + b.number * 100,
-           'run:' || b.run_id, b.payment_id, f.id, NULL, 'refund:' || f.id
+           'run:' || b.run_id, b.payment_id, f.id, NULL, NULL, 'refund:' || f.id
       FROM bought b JOIN refunds f ON f.payment_id = b.payment_id;
     INSERT INTO receipts (year, number, payment_id, top_up_id, refund_id, user_id, amount, currency)
     SELECT 2027, row_number() OVER (), payment_id, top_up_id, refund_id, user_id, amount, 'EUR'

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
+from sqlalchemy.orm import Session
 
 from jobs import claims
 from jobs.claims import Claim
@@ -14,8 +16,9 @@ from lms.core import clock, queue
 from lms.core.encryption import UnreadableSecretError
 from lms.payments.accounts import StoredAccount, stored_account
 from lms.payments.asking import ask, recognize
-from lms.payments.attempts import UNKNOWN, Answer, Attempt
+from lms.payments.attempts import Answer, Attempt
 from lms.payments.errors import ProviderNotConfiguredError
+from lms.payments.providers.base import PaymentProvider
 from lms.payments.providers.registry import Providers
 
 log = structlog.get_logger()
@@ -38,20 +41,22 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
         LostLeaseError: another worker has it by now.
     """
     with context.holding(claim) as session:
-        work = settlement.open_work(session, claim.subject_id)
+        work = _begin(context, session, claim.subject_id)
         if work is None:
             claims.finish(session, claim)
             return
-        account = stored_account(session)
-    attempt, open_since = work
+        attempt, open_since, provider = work
+        if provider is None:
+            _ask_later(context, session, claim, open_since)
+            return
     with Lease(context, claim).kept():
-        answer = _ask(context, claim, attempt, account)
+        answer = _ask(context, claim, attempt, provider)
     with context.holding(claim) as session:
         settlement.apply(session, context.doorbell, attempt.operation, attempt.subject_id, answer)
-        claims.finish(session, claim)
         if settlement.is_open(session, attempt.subject_id):
-            due_at = next_look(open_since, clock.now())
-            queue.enqueue(session, context.doorbell, claim.kind, claim.subject_id, due_at=due_at)
+            _ask_later(context, session, claim, open_since)
+        else:
+            claims.finish(session, claim)
 
 
 def expire_enrollment(context: JobContext, claim: Claim) -> None:
@@ -81,20 +86,49 @@ def next_look(open_since: datetime, now: datetime) -> datetime:
     return (now + min(max(pause, SHORTEST_PAUSE), LONGEST_PAUSE)).astimezone(UTC)
 
 
-def _ask(
-    context: JobContext, claim: Claim, attempt: Attempt, account: StoredAccount | None
-) -> Answer:
-    """Ask the provider; when it will not tell, look among the payments that it told us of."""
+def _begin(
+    context: JobContext, session: Session, subject_id: UUID
+) -> tuple[Attempt, datetime, PaymentProvider | None] | None:
+    """Return what to ask, since when it is open, and the provider; None when the outcome is known.
+
+    While the provider cannot be asked no try is begun: what the first one is refused is believed,
+    because nobody can have asked before.
+    """
+    account = stored_account(session)
+    with session.begin_nested() as tried:
+        work = settlement.open_work(session, subject_id)
+        if work is None:
+            return None
+        provider = _provider(context, account, work[0])
+        if provider is None:
+            tried.rollback()
+        return *work, provider
+
+
+def _provider(
+    context: JobContext, account: StoredAccount | None, attempt: Attempt
+) -> PaymentProvider | None:
     try:
         # Where it could report to is not known here (the port above all): what is pending is asked.
-        provider = Providers.from_settings(context.settings).for_organization(
+        return Providers.from_settings(context.settings).for_organization(
             context.scope.id, account, webhook_url=None, name=attempt.provider
         )
     except (ProviderNotConfiguredError, UnreadableSecretError) as error:
         log.error(  # noqa: TRY400 - expected: no trace is needed
             error.code, subject_id=str(attempt.subject_id), error=error.detail
         )
-        return UNKNOWN
+        return None
+
+
+def _ask_later(context: JobContext, session: Session, claim: Claim, open_since: datetime) -> None:
+    """End this work, and ask for the same anew, ever less often."""
+    claims.finish(session, claim)
+    due_at = next_look(open_since, clock.now())
+    queue.enqueue(session, context.doorbell, claim.kind, claim.subject_id, due_at=due_at)
+
+
+def _ask(context: JobContext, claim: Claim, attempt: Attempt, provider: PaymentProvider) -> Answer:
+    """Ask the provider; when it will not tell, look among the payments that it told us of."""
     answer = ask(provider, attempt)
     if answer.status != "unknown" or attempt.provider_id or attempt.operation == "refund":
         return answer

@@ -54,6 +54,7 @@ class Settings:
     sandbox_webhook_secret: str = ""
     stripe_api_base: str = "https://api.stripe.com"
     seat_hold_seconds: int = 30 * 60
+    max_top_up_amount: int = 1_000_000
     log_format: Literal["json", "console"] = "json"
 
     @classmethod
@@ -125,7 +126,7 @@ POSITIVE = (
         "refresh_token_seconds",
         "max_body_bytes",
     ),
-    *("max_upload_bytes", "lease_seconds", "seat_hold_seconds"),
+    *("max_upload_bytes", "lease_seconds", "seat_hold_seconds", "max_top_up_amount"),
 )
 
 

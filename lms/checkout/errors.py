@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lms.core.errors import ConflictError, DomainError, Kind, RecordedRefusalError
+from lms.core.errors import ConflictError, Kind, RecordedRefusalError
 
 
 class EnrollmentClosedError(ConflictError):
@@ -43,10 +43,3 @@ class RefundRefusedError(RecordedRefusalError):
 
     kind: ClassVar[Kind] = "conflict"
     code: ClassVar[str] = "refund_refused"
-
-
-class ProviderAwayError(DomainError):
-    """The provider cannot be asked right now; it will report again."""
-
-    kind = "unavailable"
-    code = "provider_unavailable"

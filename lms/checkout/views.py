@@ -10,7 +10,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from lms.checkout import settlement, webhooks
-from lms.checkout.errors import ProviderAwayError, SeatGoneError
+from lms.checkout.errors import SeatGoneError
 from lms.checkout.holds import make_room
 from lms.checkout.operations import start_purchase
 from lms.checkout.purchase import Order, Purchase, find_purchase
@@ -30,10 +30,18 @@ from lms.payments.attempts import Answer, Attempt, Subject
 from lms.payments.errors import (
     InvalidWebhookError,
     PaymentDeclinedError,
+    ProviderAwayError,
     ProviderNotConfiguredError,
 )
 from lms.payments.examples import PAYMENT, REFUND
-from lms.payments.presenting import accepted, answered, claimed_subject, provider_of
+from lms.payments.models import Payment, Refund
+from lms.payments.presenting import (
+    accepted,
+    answered,
+    askable_provider,
+    claimed_subject,
+    provider_of,
+)
 from lms.payments.providers.base import (
     InvalidWebhook,
     PaymentProvider,
@@ -165,20 +173,21 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     policy gives at this moment; without a policy all of it before the run starts and nothing after.
     What was given back before counts towards it: `GET /payments/{id}/refund-quote` tells the sum. A
     refund through the provider may still be `created` or `pending` in the answer; one that the
-    provider refuses says so in `failure_code` and is asked for again by itself. 409
+    provider refuses says so in `failure_code` and is asked for again by itself, and so is one whose
+    account at the provider cannot be used now. 409
     `transition_not_allowed` when the enrollment has ended or is completed.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:
         subject_id = claimed_subject(call, session)
         withdrawal = withdraw(session, doorbell, call.actor, enrollment_id, subject_id=subject_id)
-        work = settlement.open_work(session, subject_id)
-        provider = None if work is None else provider_of(call, session, work[0].provider)
-    if work is None or provider is None:
+        asked = _whom_to_ask(call, session, withdrawal.refund)
+    if asked is None:
         return withdrawal
-    answer = ask(provider, work[0])
+    provider, attempt = asked
+    answer = ask(provider, attempt)
     with call.transaction() as session:
-        _apply(session, doorbell, work[0], answer)
+        _apply(session, doorbell, attempt, answer)
         return find_withdrawal(session, enrollment_id, subject_id)
 
 
@@ -221,6 +230,22 @@ def receive_webhook(call: Call, provider_name: str) -> None:
             settlement.apply(session, doorbell, sought.operation, sought.subject_id, answer)
         known = answers[0][1].status != "unknown"
         webhooks.store(session, provider.name, event, applied=known)
+
+
+def _whom_to_ask(
+    call: Call, session: Session, refund: Refund | None
+) -> tuple[PaymentProvider, Attempt] | None:
+    """Return the provider, and what to ask it about a refund.
+
+    None when there is nothing to ask, or the account cannot be used now: no try is begun then, and
+    the job's will be the first.
+    """
+    if refund is None or refund.destination != "provider":
+        return None
+    payment = session.get_one(Payment, refund.payment_id)
+    provider = askable_provider(call, session, payment.provider)
+    work = None if provider is None else settlement.open_work(session, refund.id)
+    return None if provider is None or work is None else (provider, work[0])
 
 
 def _event(call: Call, provider: PaymentProvider, body: bytes) -> ProviderEvent | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -17,15 +17,20 @@ from sqlalchemy import text
 
 from lms.checkout.reconcile import provider as at_provider
 from lms.checkout.reconcile.books import check_books
+from lms.checkout.reconcile.provider import Step
 from lms.checkout.reconcile.report import CheckResult
 from lms.cli.databases import serving_database
+from lms.cli.days import Day
 from lms.cli.group import EXPECTED, in_one_line, main
 from lms.cli.payment_keys import rotate_keys
 from lms.cli.tables import aligned
 from lms.config import Settings
-from lms.payments.accounts import stored_account
-from lms.payments.providers.base import ProviderError
+from lms.core.encryption import UnreadableSecretError
+from lms.payments.accounts import StoredAccount, stored_account
+from lms.payments.errors import ProviderNotConfiguredError
+from lms.payments.providers.base import ProviderRejected, ProviderUnavailable
 from lms.payments.providers.registry import Providers
+from lms.payments.providers.stripe_keys import refused_key
 from lms.platform.errors import UnknownOrganizationError
 from tenants.errors import OrganizationMigratingError, OrganizationNotFoundError
 from tenants.session import PLATFORM, STILL_SETTLING, Database, OrganizationScope
@@ -47,7 +52,9 @@ class Outcome:
         slug: as people know it.
         state: when the run began.
         checks: what was checked; empty when nothing could be.
-        error: why not everything could be checked, in one line.
+        error: why its books could not be checked, in one line.
+        provider_error: why the provider's list could not be compared, in one line; the books were
+            checked.
     """
 
     id: UUID
@@ -55,6 +62,7 @@ class Outcome:
     state: str
     checks: list[CheckResult] = field(default_factory=list)
     error: str | None = None
+    provider_error: str | None = None
 
     @property
     def total(self) -> int:
@@ -88,7 +96,7 @@ payments.add_command(rotate_keys)
 @click.option(
     "--since",
     metavar="DAY",
-    type=click.DateTime(["%Y-%m-%d"]),
+    type=Day(),
     help="With --provider: only its payments since this day (UTC), 2027-01-31.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -107,22 +115,36 @@ def reconcile(
     while people buy. Amounts are minor units. docs/operations.md says what findings mean.
 
     The exit status is 0 when all books agree, 1 when something differs, and 2 when something could
-    not be checked: it is named, and the others were checked.
+    not be checked: it is named, and the others were checked. An organization whose provider could
+    not be asked has its own books checked all the same.
     """
     if since is not None and not provider:
         raise click.UsageError("--since goes with --provider: our own books are checked whole.")
     with _errors_apart():
         providers = Providers.from_settings(Settings.from_environment()) if provider else None
-        since = None if since is None else since.replace(tzinfo=UTC)
         with serving_database() as database:
             outcomes = _find(database, slugs)
             for outcome in _in_progress(outcomes):
                 _check(database, outcome, providers, since)
     _tell(outcomes, as_json=as_json)
-    failed = sum(outcome.error is not None for outcome in outcomes)
-    if failed:
-        raise IncompleteError(f"{failed} of {len(outcomes)} organizations could not be checked.")
+    _refuse_if_incomplete(outcomes)
     context.exit(1 if any(outcome.total for outcome in outcomes) else 0)
+
+
+def _refuse_if_incomplete(outcomes: Sequence[Outcome]) -> None:
+    """End with exit status 2 when something was not checked."""
+    unchecked = sum(outcome.error is not None for outcome in outcomes)
+    uncompared = sum(outcome.provider_error is not None for outcome in outcomes)
+    told: list[str] = []
+    if unchecked:
+        told.append(f"{unchecked} of {len(outcomes)} organizations could not be checked.")
+    if uncompared:
+        told.append(
+            f"The provider's list could not be compared for {uncompared} of {len(outcomes)}"
+            " organizations."
+        )
+    if told:
+        raise IncompleteError(" ".join(told))
 
 
 @contextmanager
@@ -176,16 +198,36 @@ def _check(
             outcome.checks += check_books(session, patient=True)
             account = stored_account(session)
         if providers is not None:
-            provider = providers.for_organization(outcome.id, account, webhook_url=None)
-            outcome.checks += at_provider.compare(step, provider, since=since)
+            _compare(step, outcome, providers, account, since)
     except OrganizationNotFoundError:
         outcome.error = f"it cannot be entered; when the run began it was {outcome.state}"
     except OrganizationMigratingError:
         outcome.error = "this version does not know its schema's revision; run `lms migrate`"
-    except ProviderError as error:
-        outcome.error = f"its books were checked, the provider's not: {error}"
     except EXPECTED as error:
         outcome.error = in_one_line(error)
+
+
+def _compare(
+    step: Step,
+    outcome: Outcome,
+    providers: Providers,
+    account: StoredAccount | None,
+    since: datetime | None,
+) -> None:
+    """Compare with the provider's list; what keeps it from being read is told apart."""
+    try:
+        provider = providers.for_organization(outcome.id, account, webhook_url=None)
+        checks, _ = at_provider.compare(step, provider, since=since)
+    except (ProviderNotConfiguredError, UnreadableSecretError) as error:
+        outcome.provider_error = error.detail
+    except ProviderRejected as error:
+        outcome.provider_error = f"the provider refused to list payments: {error.message}"
+    except ProviderUnavailable as error:
+        outcome.provider_error = refused_key(error) or (
+            "the provider could not be asked; try again later"
+        )
+    else:
+        outcome.checks += checks
 
 
 def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
@@ -203,6 +245,12 @@ def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> None:
                 click.echo(f"{outcome.slug}: {check.name} has {more} more.")
         if outcome.error is not None:
             click.echo(f"{outcome.slug}: {outcome.error.rstrip('.')}.", err=True)
+        if outcome.provider_error is not None:
+            click.echo(
+                f"{outcome.slug}: its own books were checked, differences: {outcome.total};"
+                f" the provider's list was not: {outcome.provider_error.rstrip('.')}.",
+                err=True,
+            )
     total = sum(outcome.total for outcome in outcomes)
     checked = sum(outcome.error is None for outcome in outcomes)
     click.echo(f"Organizations checked: {checked}. Differences: {total}.")
@@ -222,6 +270,7 @@ def _as_json(outcomes: Iterable[Outcome]) -> dict[str, object]:
             "id": str(outcome.id),
             "slug": outcome.slug,
             "error": outcome.error,
+            "provider_error": outcome.provider_error,
             "total": outcome.total,
             "checks": [asdict(check) for check in outcome.checks],
         }

@@ -26,7 +26,10 @@ class MediaFileIn(Schema):
     content_type = Text(
         max_length=127,
         required=True,
-        validate=[validate.Regexp(r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$")],
+        validate=validate.Regexp(
+            r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+$",
+            error="Give a media type, such as video/mp4.",
+        ),
         metadata={
             "description": "What the client takes it for; decided by its content on completion.",
             "example": "video/mp4",
@@ -43,7 +46,9 @@ class MediaFileIn(Schema):
         max_length=64,
         load_default=None,
         allow_none=True,
-        validate=validate.Regexp(r"^[0-9a-f]{64}$"),
+        validate=validate.Regexp(
+            r"^[0-9a-f]{64}$", error="Give a SHA-256 as 64 digits from 0 to 9 and a to f."
+        ),
         metadata={"description": "Checksum in hex; verified when given."},
     )
 

@@ -41,6 +41,30 @@ TRANSITIONS: Mapping[str | None, frozenset[State]] = {
 }
 """From each state (None: not there yet) to what it may become."""
 
+STANDS: Mapping[str, str] = {
+    "pending": "This enrollment waits for its payment",
+    "waitlisted": "This enrollment is on the waiting list",
+    "active": "This enrollment is active",
+    "completed": "This enrollment is completed",
+    "withdrawn": "This enrollment has ended: the learner has left the run",
+    "suspended": "This enrollment is suspended",
+    "expired": "This enrollment has ended: it was not paid in time",
+    "cancelled": "This enrollment has ended: it was cancelled before it was paid",
+    "transferred": "This enrollment has ended: the learner went over to another run",
+}
+BROUGHT: Mapping[State, str] = {
+    "pending": "opened for payment",
+    "waitlisted": "put on the waiting list",
+    "active": "activated",
+    "completed": "completed",
+    "withdrawn": "withdrawn",
+    "suspended": "suspended",
+    "expired": "ended",
+    "cancelled": "cancelled",
+    "transferred": "transferred",
+}
+"""What a learner is told of states, and of what was to be done."""
+
 ENDED_STATES: tuple[State, ...] = ("withdrawn", "expired", "cancelled", "transferred")
 
 # The lock is the one that the UPDATE takes anyway (foreign keys may still point at the row), taken
@@ -175,6 +199,12 @@ def move(session: Session, enrollment_id: UUID, to_state: State, change: Change)
     refuse(session, enrollment_id, to_state)
 
 
+def told(state: str, to_state: State) -> str:
+    """Say in plain words that an enrollment in one state cannot be brought into another."""
+    again = " again" if state == to_state else ""
+    return f"{STANDS[state]}; it cannot be {BROUGHT[to_state]}{again}."
+
+
 def refuse(session: Session, enrollment_id: UUID, to_state: State) -> NoReturn:
     """Say what an enrollment could become instead, as it is now.
 
@@ -187,7 +217,7 @@ def refuse(session: Session, enrollment_id: UUID, to_state: State) -> NoReturn:
         raise NotFoundError("There is no such enrollment.")
     state = enrollment.state
     raise TransitionNotAllowedError(
-        f"An enrollment that is {state} cannot become {to_state}.",
+        told(state, to_state),
         state=state,
         requested=to_state,
         allowed=sorted(TRANSITIONS.get(state, ())),

@@ -25,7 +25,7 @@ from flask import Response, request
 from flask_smorest import Blueprint
 
 from lms.core.pagination import Page
-from lms.http.bodies import GuardedParser
+from lms.http.bodies import GuardedParser, needs_body
 from lms.http.call import Call
 from lms.http.schemas import NoQuery, PageQuery, Schema, page_of
 from tenants.session import ACTIVE
@@ -125,7 +125,8 @@ class ApiBlueprint(Blueprint):
             method: HTTP method.
             rule: path below `/api/v1` (or `/api/v1/platform`), with Flask's converters.
             id: the OpenAPI operationId; clients' method names are made of it.
-            body: schema of the JSON body; the view gets it loaded, as `body`.
+            body: schema of the JSON body; the view gets it loaded, as `body`. An absent one counts
+                as `{}` for a POST without required members.
             raw_body: media type of a body that the view reads itself, for the document.
             query: schema of the query parameters, as `query`. Paged lists extend `PageQuery`.
                 Without one, every query parameter is refused.
@@ -187,7 +188,10 @@ class ApiBlueprint(Blueprint):
             if asked is not None:
                 handler = self.arguments(asked(), location="query", arg_name="query")(handler)
             if body is not None:
-                handler = self.arguments(body(), location="json", arg_name="body")(handler)
+                loaded = body()
+                handler = self.arguments(
+                    loaded, location="json", arg_name="body", required=needs_body(method, loaded)
+                )(handler)
             info = deepcopy(getattr(handler, "_apidoc", {}))
             info["operation"] = {
                 "declared": declared,

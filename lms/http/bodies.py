@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
 
 import marshmallow as ma
 from flask import Request
@@ -32,7 +33,7 @@ class MalformedBodyError(DomainError):
 
 
 class MalformedQueryError(DomainError):
-    """A query parameter is given twice or has characters that no store can hold."""
+    """The query is not UTF-8, or a parameter of it is given twice or has unsafe characters."""
 
     kind = "bad_request"
     code = "malformed_query"
@@ -108,25 +109,39 @@ class GuardedParser(FlaskParser):
     }
 
     def load_json(self, req: Request, schema: Any) -> Any:
-        """Return the guarded JSON body; an operation that takes one needs one.
+        """Return the guarded JSON body; one that is absent is empty where that would do.
 
         Raises:
-            MalformedBodyError: there is none, or it is not the JSON that we take.
+            MalformedBodyError: it is needed and absent, or it is not the JSON that we take.
         """
-        del schema
         document = read_json(req)
-        if document is ma.missing:
+        if document is not ma.missing:
+            return document
+        if needs_body(req.method, schema):
             raise MalformedBodyError("Send a body of JSON.")
-        return document
+        return {}
 
     def load_querystring(self, req: Request, schema: Any) -> MultiDictProxy:
-        """Return the query parameters, each at most once and without unsafe characters."""
+        """Return the query parameters, each at most once and without unsafe characters.
+
+        Raises:
+            MalformedQueryError: they are not, or not UTF-8, which Werkzeug would replace silently.
+        """
+        try:
+            unquote_to_bytes(req.query_string).decode()
+        except UnicodeDecodeError as error:
+            raise MalformedQueryError("The query is not UTF-8.") from error
         for name, values in req.args.lists():
             if len(values) > 1 and name not in _list_fields(schema):
                 raise MalformedQueryError(f"The query parameter {name!r} is given more than once.")
             if any(UNSAFE_TEXT.search(value) for value in values):
                 raise MalformedQueryError(f"The query parameter {name!r} has unsafe characters.")
         return super().load_querystring(req, schema)
+
+
+def needs_body(method: str, schema: ma.Schema) -> bool:
+    """Tell whether a request must have a body: a POST without required members need not."""
+    return method != "POST" or any(field.required for field in schema.fields.values())
 
 
 def _list_fields(schema: ma.Schema) -> set[str]:

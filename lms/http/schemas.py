@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from iso4217 import Currency
@@ -19,8 +19,11 @@ MAX_TEXT = 100_000
 MAX_EXACT = 2**53
 """Up to here a JSON number with a decimal point says exactly one whole number."""
 
+NOT_A_MOMENT = "Give a date and time with its offset, such as 2026-01-31T12:00:00Z."
 QUERY_INTEGER = re.compile("-?[0-9]{1,18}")
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Also those that turn the direction of writing: a name or reason could read as another one."""
+
 CONTROL_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -119,6 +122,12 @@ class Boolean(ma.fields.Boolean):
 class UtcDateTime(ma.fields.AwareDateTime):
     """RFC 3339 with an offset on the way in; UTC with `Z` on the way out."""
 
+    default_error_messages: ClassVar[dict[str, str]] = {
+        "invalid": NOT_A_MOMENT,
+        "invalid_awareness": NOT_A_MOMENT,
+        "range": "Give a year from 1970 to 9998.",
+    }
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(format="iso", default_timezone=None, **kwargs)
 
@@ -131,7 +140,7 @@ class UtcDateTime(ma.fields.AwareDateTime):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         moment = super()._deserialize(value, attr, data, **kwargs)
         if not 1970 <= moment.year <= 9998:
-            raise self.make_error("invalid", input=value, obj_type="datetime")
+            raise self.make_error("range")
         return moment.astimezone(UTC)
 
 
@@ -142,6 +151,10 @@ def _known_currency(code: str) -> None:
         known = False
     if not known:
         raise ma.ValidationError("Not an ISO 4217 currency.")
+
+
+CURRENCY = validate.Regexp(r"^[A-Z]{3}$", error="Give three capital letters, such as EUR.")
+"""How a currency's code is written."""
 
 
 class MoneySchema(Schema):
@@ -155,7 +168,7 @@ class MoneySchema(Schema):
     )
     currency = ma.fields.String(
         required=True,
-        validate=[validate.Regexp(r"^[A-Z]{3}$"), _known_currency],
+        validate=[CURRENCY, _known_currency],
         metadata={"example": "EUR"},
     )
 

@@ -19,14 +19,21 @@ class PaymentAccountIn(Schema):
     publishable_key = Text(
         max_length=MAX_KEY,
         required=True,
-        validate=validate.Regexp(r"^pk_(live|test)_[A-Za-z0-9_]+$"),
+        validate=validate.Regexp(
+            r"^pk_(live|test)_[A-Za-z0-9_]+$",
+            error="A publishable key begins with pk_live_ or pk_test_.",
+        ),
         metadata={"description": "For front ends; no secret.", "example": "pk_test_51Hq8"},
     )
     secret_key = Text(
         max_length=MAX_KEY,
         required=True,
         load_only=True,
-        validate=validate.Regexp(r"^(sk|rk)_(live|test)_[A-Za-z0-9_]+$"),
+        validate=validate.Regexp(
+            r"^(sk|rk)_(live|test)_[A-Za-z0-9_]+$",
+            error="A secret key begins with sk_live_ or sk_test_, a restricted one with rk_live_ or"
+            " rk_test_.",
+        ),
         metadata={
             "description": "Secret or restricted key. Never shown again.",
             "example": "sk_test_51Hq8",
@@ -36,7 +43,10 @@ class PaymentAccountIn(Schema):
         max_length=MAX_KEY,
         required=True,
         load_only=True,
-        validate=validate.Regexp(r"^whsec_[A-Za-z0-9_+/=]+$"),
+        validate=validate.Regexp(
+            r"^whsec_[A-Za-z0-9_+/=]+$",
+            error="A webhook's signing secret begins with whsec_.",
+        ),
         metadata={
             "description": "Signing secret of the endpoint `/api/v1/webhooks/stripe` on this host."
             " Never shown again.",
@@ -49,6 +59,14 @@ class PaymentAccountIn(Schema):
         modes = {data[name].split("_")[1] for name in ("publishable_key", "secret_key")}
         if len(modes) > 1:
             raise ma.ValidationError(OF_A_MODE, "secret_key")
+
+
+class OpenThereOut(Schema):
+    """How much at a provider is not settled yet."""
+
+    payments = ma.fields.Integer(required=True, metadata={"example": 1})
+    top_ups = ma.fields.Integer(required=True, metadata={"example": 0})
+    refunds = ma.fields.Integer(required=True, metadata={"example": 0})
 
 
 class PaymentAccountOut(Schema):
@@ -68,6 +86,13 @@ class PaymentAccountOut(Schema):
     )
     created_at = UtcDateTime(required=True)
     updated_at = UtcDateTime(required=True)
+    open = ma.fields.Nested(
+        OpenThereOut,
+        required=True,
+        metadata={
+            "description": "What is not settled at the provider yet: it needs this account's keys."
+        },
+    )
 
 
 class PaymentAccountsOut(Schema):

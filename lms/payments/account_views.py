@@ -14,9 +14,12 @@ from lms.payments.account_schemas import (
     PaymentAccountsOut,
     PaymentProviderOut,
 )
-from lms.payments.accounts import ShownAccount
+from lms.payments.accounts import ShownAccount, StoredAccount
+from lms.payments.errors import KeysRefusedError, ProviderAwayError
 from lms.payments.examples import PAYMENT_ACCOUNT
+from lms.payments.providers.base import ProviderUnavailable
 from lms.payments.providers.registry import Providers
+from lms.payments.providers.stripe_keys import refusal_of
 
 blp = TenantBlueprint(
     "Payment accounts",
@@ -61,12 +64,32 @@ def list_payment_accounts(call: Call) -> dict[str, list[ShownAccount]]:
 
 
 @blp.operation(
+    "GET",
+    "/payment-accounts/<string:provider_name>",
+    id="getPaymentAccount",
+    returns=PaymentAccountOut,
+    roles=ADMINS,
+    etag=True,
+    not_modified=False,
+    example=PAYMENT_ACCOUNT,
+)
+def get_payment_account(call: Call, provider_name: str) -> ShownAccount:
+    """Read the account at a payment provider.
+
+    For admins. `open` says what is not settled there yet: the account cannot be removed before, and
+    keys of another account could not see it through.
+    """
+    return accounts.show_account(call.session, call.use(SecretBox), provider_name)
+
+
+@blp.operation(
     "PUT",
     "/payment-accounts/<string:provider_name>",
     id="putPaymentAccount",
     body=PaymentAccountIn,
     returns=PaymentAccountOut,
     roles=ADMINS,
+    transaction="steps",
     etag=True,
     if_match="optional",
     refusals=(409,),
@@ -76,18 +99,21 @@ def put_payment_account(call: Call, provider_name: str, body: dict[str, Any]) ->
     """Enter the organization's account at `stripe`, or replace all of its keys.
 
     For admins. From then on payments through the provider go to this account. The secrets are kept
-    encrypted and never shown again. Keys may be replaced at any time, by ones of the same account:
-    with those of another one, what is open or paid at the old one can be neither settled nor
-    refunded. 409 `secrets_not_configured` when this installation cannot keep secrets.
+    encrypted and never shown again. The provider is asked with the secret key first: 422
+    `keys_refused` when it does not take it, 503 `provider_unavailable` when it does not answer;
+    nothing is changed then. The other two cannot be tried: a wrong publishable key fails in the
+    front end, and a wrong webhook secret makes the provider's events 400. Keys may be replaced at
+    any time, by ones of the same account: with those of another one, what is open (see `open` in
+    the answer) or paid at the old one can be neither settled nor refunded. 409
+    `secrets_not_configured` when this installation cannot keep secrets.
     """
-    return accounts.put_account(
-        call.session,
-        call.actor,
-        call.use(SecretBox),
-        provider_name,
-        expected_version=call.expected_version(),
-        **body,
-    )
+    expected_version, box = call.expected_version(), call.use(SecretBox)
+    new = accounts.seal_account(box, provider_name, **body)
+    _try_keys(call, new)
+    with call.transaction() as session:
+        return accounts.put_account(
+            session, call.actor, box, new, expected_version=expected_version
+        )
 
 
 @blp.operation(
@@ -102,9 +128,27 @@ def put_payment_account(call: Call, provider_name: str, body: dict[str, Any]) ->
 def delete_payment_account(call: Call, provider_name: str) -> None:
     """Remove an account at a payment provider.
 
-    For admins. What was paid there can be refunded only at the provider afterwards. 409
-    `payment_account_in_use` while payments, top-ups or refunds are still open there.
+    For admins. What was paid there can then be given back only at the provider, or into the
+    learner's wallet. 409 `payment_account_in_use` while payments, top-ups or refunds are still open
+    there: `open` says how many of each, and `detail` what to do.
     """
     accounts.delete_account(
         call.session, call.actor, provider_name, expected_version=call.expected_version()
     )
+
+
+def _try_keys(call: Call, new: StoredAccount) -> None:
+    """Ask the provider with new keys, outside any transaction."""
+    provider = call.use(Providers).for_organization(call.organization_id, new, webhook_url=None)
+    try:
+        refusal = refusal_of(provider)
+    except ProviderUnavailable as error:
+        raise ProviderAwayError(
+            "The provider cannot be asked whether it takes these keys. Nothing was changed; try"
+            " again later."
+        ) from error
+    if refusal is not None:
+        raise KeysRefusedError(
+            "The provider does not take these keys. Nothing was changed.",
+            errors=[{"pointer": "/secret_key", "message": refusal}],
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -33,18 +33,27 @@ PUT = text("""
            = COALESCE(CAST(:expected_version AS integer), payment_accounts.version)
     RETURNING provider
 """)
+# Whoever removes the account waits until what is being begun there is committed, and counts then.
+# New keys do not wait: they are of the same account.
+HOLD = text("""
+    SELECT provider, publishable_key, secret_key, webhook_secret FROM payment_accounts
+       FOR KEY SHARE
+""")
 # A refund may be owed without anybody asking for it at this moment.
 COUNT_OPEN = text("""
-    SELECT (SELECT count(*) FROM provider_attempts a
-             WHERE a.provider = :provider AND a.outcome IN ('unknown', 'pending'))
-           + (SELECT count(*) FROM refunds r JOIN payments p ON p.id = r.payment_id
-               WHERE p.provider = :provider AND r.destination = 'provider'
-                 AND r.state IN ('created', 'pending')
-                 AND NOT EXISTS (SELECT FROM provider_attempts a
-                                  WHERE a.subject_id = r.id
-                                    AND a.outcome IN ('unknown', 'pending')))
+    SELECT count(*) FILTER (WHERE o.operation = 'payment') AS payments,
+           count(*) FILTER (WHERE o.operation = 'top_up') AS top_ups,
+           count(*) FILTER (WHERE o.operation = 'refund') AS refunds
+      FROM (SELECT operation, subject_id FROM provider_attempts
+             WHERE provider = :provider AND outcome IN ('unknown', 'pending')
+            UNION
+            SELECT 'refund', r.id FROM refunds r JOIN payments p ON p.id = r.payment_id
+             WHERE p.provider = :provider AND r.destination = 'provider'
+               AND r.state IN ('created', 'pending')) o
 """)
-HOLD_ALL = text("SELECT provider, secret_key, webhook_secret FROM payment_accounts FOR UPDATE")
+HOLD_ALL = text("""
+    SELECT provider, secret_key, webhook_secret FROM payment_accounts FOR NO KEY UPDATE
+""")
 # What is shown stays the same, so neither version nor date moves.
 RE_ENCRYPT = text("""
     UPDATE payment_accounts SET secret_key = :secret_key, webhook_secret = :webhook_secret
@@ -62,6 +71,20 @@ class StoredAccount:
     webhook_secret: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenThere:
+    """How much at a provider is not settled yet."""
+
+    payments: int
+    top_ups: int
+    refunds: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.payments + self.top_ups + self.refunds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownAccount:
     """An account as admins see it.
@@ -74,6 +97,7 @@ class ShownAccount:
         version: for the ETag.
         created_at: when it was entered first.
         updated_at: when it was entered last.
+        open: what is not settled there yet.
     """
 
     provider: str
@@ -83,6 +107,7 @@ class ShownAccount:
     version: int
     created_at: datetime
     updated_at: datetime
+    open: OpenThere
 
 
 def stored_account(session: Session) -> StoredAccount | None:
@@ -91,21 +116,61 @@ def stored_account(session: Session) -> StoredAccount | None:
     return None if row is None else StoredAccount(*row)
 
 
+def held_account(session: Session) -> StoredAccount | None:
+    """Return the organization's account, which stays until this transaction ends.
+
+    For whoever begins something at the provider. Who removes an account holds nothing else, so this
+    may be locked before or after anything.
+    """
+    row = session.execute(HOLD).one_or_none()
+    return None if row is None else StoredAccount(*row)
+
+
 def list_accounts(session: Session, box: SecretBox) -> list[ShownAccount]:
     """Return the organization's accounts, without their secrets."""
-    rows = session.scalars(select(PaymentAccount).order_by(PaymentAccount.provider))
-    return [_shown(row, box) for row in rows]
+    rows = session.scalars(select(PaymentAccount).order_by(PaymentAccount.provider)).all()
+    return [_shown(session, row, box) for row in rows]
+
+
+def show_account(session: Session, box: SecretBox, provider: str) -> ShownAccount:
+    """Return one account, without its secrets.
+
+    Raises:
+        NotFoundError: there is no such account.
+    """
+    account = session.get(PaymentAccount, provider)
+    if account is None:
+        raise NotFoundError("There is no such account.")
+    return _shown(session, account, box)
+
+
+def seal_account(
+    box: SecretBox, provider: str, *, publishable_key: str, secret_key: str, webhook_secret: str
+) -> StoredAccount:
+    """Return an account as it would be stored.
+
+    Args:
+        box: encrypts the secrets.
+        provider: one of `PROVIDERS`.
+        publishable_key: what front ends use.
+        secret_key: with which we ask the provider.
+        webhook_secret: with which the provider signs.
+
+    Raises:
+        NotFoundError: organizations have no accounts at such a provider.
+        SecretsNotConfiguredError: this installation cannot keep secrets.
+    """
+    if provider not in PROVIDERS:
+        raise NotFoundError(f"Organizations have accounts at: {', '.join(PROVIDERS)}.")
+    return StoredAccount(provider, publishable_key, box.seal(secret_key), box.seal(webhook_secret))
 
 
 def put_account(
     session: Session,
     actor: Actor,
     box: SecretBox,
-    provider: str,
+    new: StoredAccount,
     *,
-    publishable_key: str,
-    secret_key: str,
-    webhook_secret: str,
     expected_version: int | None,
 ) -> ShownAccount:
     """Enter an account, or replace all of its keys.
@@ -113,38 +178,25 @@ def put_account(
     Args:
         session: the organization's session.
         actor: an admin.
-        box: encrypts the secrets.
-        provider: one of `PROVIDERS`.
-        publishable_key: what front ends use.
-        secret_key: with which we ask the provider.
-        webhook_secret: with which the provider signs.
+        box: reads the secrets, for what is shown of them.
+        new: the account, of `seal_account`.
         expected_version: the version that the client read; None for any.
 
     Raises:
-        NotFoundError: organizations have no accounts at such a provider.
         StaleVersionError: the account was changed since the client read it.
-        SecretsNotConfiguredError: this installation cannot keep secrets.
     """
-    if provider not in PROVIDERS:
-        raise NotFoundError(f"Organizations have accounts at: {', '.join(PROVIDERS)}.")
-    before = session.get(PaymentAccount, provider)
+    before = session.get(PaymentAccount, new.provider)
     if before is not None:
         check_version(before, expected_version)
     elif expected_version is not None:
         raise StaleVersionError("There is no such account any more.")
     audited = None if before is None else _audited(before)
-    values = {
-        "provider": provider,
-        "publishable_key": publishable_key,
-        "secret_key": box.seal(secret_key),
-        "webhook_secret": box.seal(webhook_secret),
-        "expected_version": expected_version,
-    }
+    values = {**asdict(new), "expected_version": expected_version}
     if session.execute(PUT, values).one_or_none() is None:
         raise StaleVersionError("It was changed at this moment; read it again and repeat.")
-    account = session.get_one(PaymentAccount, provider, populate_existing=True)
+    account = session.get_one(PaymentAccount, new.provider, populate_existing=True)
     _record(session, actor, "payment_account.put", before=audited, after=_audited(account))
-    return _shown(account, box)
+    return _shown(session, account, box)
 
 
 def delete_account(
@@ -163,17 +215,13 @@ def delete_account(
         StaleVersionError: the account was changed since the client read it.
         PaymentAccountInUseError: a payment, top-up or refund is still open there.
     """
-    account = session.get(PaymentAccount, provider)
+    account = session.get(PaymentAccount, provider, with_for_update=True)
     if account is None:
         raise NotFoundError("There is no such account.")
     check_version(account, expected_version)
-    still_open = session.execute(COUNT_OPEN, {"provider": provider}).scalar_one()
-    if still_open:
-        raise PaymentAccountInUseError(
-            f"{still_open} payments, top-ups or refunds are still open at {provider}, and without"
-            " the account nobody could see them through. Wait, or cancel them at the provider.",
-            open=still_open,
-        )
+    still_open = _count_open(session, provider)
+    if still_open.total:
+        raise PaymentAccountInUseError.of(provider, asdict(still_open))
     _record(session, actor, "payment_account.delete", before=_audited(account), after=None)
     session.delete(account)
     session.flush()
@@ -204,7 +252,11 @@ def re_encrypt(session: Session, box: SecretBox) -> int:
     return changed
 
 
-def _shown(account: PaymentAccount, box: SecretBox) -> ShownAccount:
+def _count_open(session: Session, provider: str) -> OpenThere:
+    return OpenThere(*session.execute(COUNT_OPEN, {"provider": provider}).one())
+
+
+def _shown(session: Session, account: PaymentAccount, box: SecretBox) -> ShownAccount:
     return ShownAccount(
         provider=account.provider,
         publishable_key=account.publishable_key,
@@ -213,6 +265,7 @@ def _shown(account: PaymentAccount, box: SecretBox) -> ShownAccount:
         version=account.version,
         created_at=account.created_at,
         updated_at=account.updated_at,
+        open=_count_open(session, account.provider),
     )
 
 

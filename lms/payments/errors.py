@@ -14,6 +14,7 @@ from lms.core.errors import (
     Kind,
     RecordedRefusalError,
 )
+from lms.core.money import Money
 
 
 class InsufficientFundsError(DomainError):
@@ -64,6 +65,22 @@ class CurrencyMismatchError(ConflictError):
     code = "currency_mismatch"
 
 
+class TopUpTooLargeError(InvalidInputError):
+    """More than this installation takes at once; `limit` says how much it does."""
+
+    code = "top_up_too_large"
+
+    @classmethod
+    def of(cls, limit: Money) -> TopUpTooLargeError:
+        """Make the refusal of a top-up of more than `limit`."""
+        message = f"At most {limit} are deposited at once."
+        return cls(
+            message,
+            errors=[{"pointer": "/amount/amount", "message": message}],
+            limit={"amount": limit.amount, "currency": limit.currency},
+        )
+
+
 class WrongSharesError(InvalidInputError):
     """Somebody cannot get a share of a grant; `errors` names everybody, and nobody got anything."""
 
@@ -93,10 +110,44 @@ class ProviderNotConfiguredError(ConflictError):
     code = "provider_not_configured"
 
 
+class ProviderAwayError(DomainError):
+    """The provider cannot be asked right now."""
+
+    kind = "unavailable"
+    code = "provider_unavailable"
+
+
+class KeysRefusedError(InvalidInputError):
+    """The provider was asked with an account's keys, and does not take them."""
+
+    code = "keys_refused"
+
+
 class PaymentAccountInUseError(ConflictError):
-    """Something is still open at the provider; `open` says how much."""
+    """Something is still open at the provider; `open` says how much of what."""
 
     code = "payment_account_in_use"
+
+    @classmethod
+    def of(cls, provider: str, still_open: dict[str, int]) -> PaymentAccountInUseError:
+        """Make the refusal to remove an account.
+
+        Args:
+            provider: its name.
+            still_open: how much of what is open there, by its plural.
+        """
+        told = ", ".join(
+            f"{number} {name.replace('_', '-').removesuffix('s' if number == 1 else '')}"
+            for name, number in still_open.items()
+            if number
+        )
+        return cls(
+            f"Still open at {provider}: {told}. Without the account nobody could see it through."
+            " Wait until it is settled, or cancel it at the provider. If the provider does not take"
+            " these keys any more, enter ones that it takes: what is open is asked about by itself"
+            " then, and what the provider never had is closed within two days.",
+            open=still_open,
+        )
 
 
 class NotRefundableError(ConflictError):

@@ -60,6 +60,10 @@ RECEIPT: dict[str, Any] = {
     "kind": "payment",
     "academy": "Acme Academy",
     "user_id": "0193a1c2-7f00-7000-8000-000000000002",
+    "name": "Dana Reyes",
+    "email": "dana@acme.example",
+    "course_title": "Coffee roasting",
+    "run_title": "January cohort",
     "amount": {"amount": 4900, "currency": "EUR"},
     "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
     "top_up_id": None,
@@ -73,6 +77,7 @@ PAYMENT_ACCOUNT: dict[str, Any] = {
     "webhook_secret_last4": "8Kq2",
     "created_at": "2027-01-04T09:00:00Z",
     "updated_at": "2027-01-04T09:00:00Z",
+    "open": {"payments": 1, "top_ups": 0, "refunds": 0},
 }
 REFUND: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000008",

@@ -8,7 +8,7 @@ import re
 
 from iso4217 import Currency
 
-from lms.core.money import MAX_AMOUNT
+from lms.core.money import MAX_AMOUNT, Money
 from lms.payments.errors import InvalidCsvError
 from lms.payments.grants import Share
 from lms.users.emails import normalize_email
@@ -17,13 +17,14 @@ from lms.users.errors import InvalidEmailError
 COLUMNS = {"email", "amount"}
 MAX_ROWS = 5000
 MAX_EMAIL = 254
-AMOUNT = re.compile(r"([0-9]{1,13})(?:\.([0-9]{1,4}))?")
+AMOUNT = re.compile(r"([0-9]{1,30})(?:\.([0-9]{1,4}))?")
 
 
 def read_shares(content: bytes, currency: str) -> tuple[list[Share], list[dict[str, str]]]:
     """Read a file of shares.
 
-    A byte order mark, both kinds of line ends, quoted fields and empty lines are all right.
+    A byte order mark, both kinds of line ends, quoted fields and empty lines are all right; a line
+    of commas alone is a row that names nobody.
 
     Args:
         content: UTF-8 with a line of headers, in any order of the two columns.
@@ -47,13 +48,14 @@ def read_shares(content: bytes, currency: str) -> tuple[list[Share], list[dict[s
         if len(columns) != len(COLUMNS) or set(columns) != COLUMNS:
             raise InvalidCsvError("The first line must name the columns: email,amount.")
         for row in reader:
-            if not any(field.strip() for field in row):
+            if len(row) < len(COLUMNS) and not "".join(row).strip():
                 continue
             if len(shares) + len(errors) >= MAX_ROWS:
                 raise InvalidCsvError(f"The file has more than {MAX_ROWS} rows; send it in parts.")
             line = f"/rows/{reader.line_num}"
-            if len(row) != len(columns):
-                errors.append({"pointer": line, "message": f"Has {len(row)} fields, not two."})
+            wrong = _wrong_form(row)
+            if wrong is not None:
+                errors.append({"pointer": line, "message": wrong})
                 continue
             fields = dict(zip(columns, row, strict=True))
             share = _share(fields["email"], fields["amount"], currency, line)
@@ -68,6 +70,15 @@ def read_shares(content: bytes, currency: str) -> tuple[list[Share], list[dict[s
     return shares, errors
 
 
+def _wrong_form(row: list[str]) -> str | None:
+    """Say why a row cannot be read at all, None when it can."""
+    if not "".join(row).strip():
+        return "Names nobody; leave the line out."
+    if len(row) == 1:
+        return "Has 1 field, not two."
+    return None if len(row) == len(COLUMNS) else f"Has {len(row)} fields, not two."
+
+
 def _share(email: str, amount: str, currency: str, line: str) -> Share | list[dict[str, str]]:
     """Return what a row says, or what is wrong with it."""
     wrong: list[dict[str, str]] = []
@@ -76,11 +87,15 @@ def _share(email: str, amount: str, currency: str, line: str) -> Share | list[di
         learner = normalize_email(email[: MAX_EMAIL + 1])
     except InvalidEmailError as error:
         wrong.append({"pointer": f"{line}/email", "message": error.detail})
-    if minor is None or not 0 < minor <= MAX_AMOUNT:
+    if minor is None:
         message = f"Not an amount of {currency}; write it like {_example(currency)}."
-        wrong.append({"pointer": f"{line}/amount", "message": message})
-        return wrong
-    return wrong or Share(learner, minor, f"{line}/email")
+    elif minor == 0:
+        message = "Must be more than nothing."
+    elif minor > MAX_AMOUNT:
+        message = f"Too much: at most {Money(MAX_AMOUNT, currency)}."
+    else:
+        return wrong or Share(learner, minor, f"{line}/email")
+    return [*wrong, {"pointer": f"{line}/amount", "message": message}]
 
 
 def _minor_units(written: str, currency: str) -> int | None:

@@ -78,10 +78,11 @@ def create_credit_grant(call: Call, body: dict[str, Any]) -> CreditGrant:
 def import_credit_grant(call: Call, query: dict[str, Any]) -> CreditGrant:
     """Give learners credit as a CSV file says.
 
-    For admins. UTF-8 with a first line `email,amount`, and at most 5,000 rows. Amounts are decimal
-    numbers of the organization's currency, `25` or `25.00` for euros. All rows count, or none: 422
-    tells of every wrong row at once, with its line in `pointer` (`/rows/3/amount`); `invalid_csv`
-    when it is no such file.
+    For admins. UTF-8 with a first line `email,amount`, and at most 5,000 rows; empty lines are
+    skipped, lines of commas alone are not. Amounts are decimal numbers of the organization's
+    currency, `25` or `25.00` for euros. All rows count, or none: 422 tells of every wrong row at
+    once, in their order, with the line in `pointer` (`/rows/3/amount`); `invalid_csv` when it is no
+    such file.
     """
     if call.request.mimetype != CSV:
         raise UnsupportedMediaError(f"Send the body as {CSV}.")

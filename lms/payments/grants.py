@@ -74,7 +74,8 @@ def grant_credit(
         grant_id: the same for every request with one Idempotency-Key.
         currency: of all shares; the organization's.
         reason: for the journal; learners see it.
-        errors: what is wrong already, to be told together with what is found here.
+        errors: what is wrong already, to be told together with what is found here, in order; the
+            second step of every pointer is a number.
 
     Raises:
         CurrencyMismatchError: the organization's currency is another.
@@ -88,6 +89,7 @@ def grant_credit(
         )
     people = _find_people(session, shares)
     found = [*errors, *_wrong_shares(shares, people, currency)]
+    found.sort(key=lambda error: int(error["pointer"].split("/")[2]))
     if found:
         raise WrongSharesError(
             "Nobody got anything: not everybody can get their share; see errors.", errors=found

@@ -16,7 +16,7 @@ from lms.core.money import Money
 from lms.core.queue import Doorbell
 from lms.payments import receipts
 from lms.payments.attempts import Answer, Attempt, begin_attempt, open_attempt, record_answer
-from lms.payments.errors import CurrencyMismatchError
+from lms.payments.errors import CurrencyMismatchError, TopUpTooLargeError
 from lms.payments.models import Wallet, WalletTopUp
 from lms.users import queries as users
 from tenants.session import organization_of
@@ -106,6 +106,7 @@ def start_top_up(
     amount: Money,
     token: str,
     provider: str,
+    most: int,
 ) -> WalletTopUp:
     """Write the intention to top up, before the provider is asked; resume it when it is there.
 
@@ -117,13 +118,17 @@ def start_top_up(
         amount: what to deposit, in the wallet's currency.
         token: the means of payment.
         provider: the provider's name.
+        most: what this installation takes at once, in minor units of any currency.
 
     Raises:
+        TopUpTooLargeError: it is more than that.
         CurrencyMismatchError: the wallet is in another currency.
     """
     begun = session.get(WalletTopUp, top_up_id)
     if begun is not None:
         return begun
+    if amount.amount > most:
+        raise TopUpTooLargeError.of(Money(most, amount.currency))
     wallet = ensure_wallet(session, actor.user_id)
     if wallet.currency != amount.currency:
         raise CurrencyMismatchError(

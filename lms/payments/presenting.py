@@ -6,15 +6,19 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import structlog
 from flask import Response, jsonify
 from sqlalchemy.orm import Session
 
+from lms.core.encryption import UnreadableSecretError
 from lms.http.call import Call
 from lms.http.schemas import Schema
-from lms.payments.accounts import stored_account
+from lms.payments.accounts import held_account
+from lms.payments.errors import ProviderNotConfiguredError
 from lms.payments.providers.base import PaymentProvider
 from lms.payments.providers.registry import Providers
 
+log = structlog.get_logger()
 CSV = "text/csv"
 
 
@@ -23,8 +27,8 @@ def provider_of(call: Call, session: Session, name: str | None = None) -> Paymen
 
     Args:
         call: the request.
-        session: of a step, in which the organization's account is read; the provider is called
-            after it.
+        session: of a step, in which the organization's account is read and stays until it has
+            ended; the provider is called after it.
         name: the provider that was asked before; None for the one that takes new payments.
 
     Raises:
@@ -33,10 +37,22 @@ def provider_of(call: Call, session: Session, name: str | None = None) -> Paymen
     """
     return call.use(Providers).for_organization(
         call.organization_id,
-        stored_account(session),
+        held_account(session),
         webhook_url=f"{call.base_url}/api/v1/webhooks/sandbox",
         name=name,
     )
+
+
+def askable_provider(call: Call, session: Session, name: str | None) -> PaymentProvider | None:
+    """Return the provider that was asked before, or None when nobody can ask it now.
+
+    For what is committed all the same: a job asks later. See `provider_of` for the arguments.
+    """
+    try:
+        return provider_of(call, session, name)
+    except (ProviderNotConfiguredError, UnreadableSecretError) as error:
+        log.error(error.code, error=error.detail)  # noqa: TRY400 - expected: no trace is needed
+        return None
 
 
 def claimed_subject(call: Call, session: Session) -> UUID:

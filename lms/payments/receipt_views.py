@@ -10,8 +10,8 @@ from lms.http.blueprint import TenantBlueprint
 from lms.http.call import Call
 from lms.payments import receipts
 from lms.payments.examples import RECEIPT
+from lms.payments.receipt_schemas import ReceiptOut, ReceiptQuery
 from lms.payments.receipts import ReceiptView
-from lms.payments.schemas import ReceiptOut, ReceiptQuery
 
 blp = TenantBlueprint(
     "Receipts",
@@ -32,7 +32,9 @@ blp = TenantBlueprint(
 def list_receipts(call: Call, query: dict[str, Any]) -> Page[ReceiptView]:
     """List receipts, newest first.
 
-    Yours; admins get everybody's and may filter by `user_id`. Numbers count up by one in each year
+    Yours; admins get everybody's and may filter by `user_id`. With `payment_id`, the receipt of a
+    payment and those of its refunds. Number, amount and date never change; names, address and
+    titles are those of today, so file what you read. Numbers count up by one in each year
     of the academy's time zone. 403 when somebody else's are asked for by one who is not an admin.
     """
     return receipts.list_receipts(call.session, call.actor, **query)

@@ -7,18 +7,19 @@ of a year wait for each other, so the number is taken together with COMMIT and h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, LiteralString
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import ForbiddenError, NotFoundError
 from lms.core.money import Money
 from lms.core.pagination import InvalidCursorError, Page
-from lms.payments.models import Receipt
+from lms.payments.models import Receipt, Refund
 from tenants.session import PipelinedQuery, organization_of, send_with_commit
 
 Kind = Literal["payment", "top_up", "refund"]
@@ -56,17 +57,38 @@ ISSUE: LiteralString = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+# For people who read them: names and titles are those of today, the money is that of then.
+FIND_CONTEXTS = text("""
+    SELECT r.year, r.number, u.name, u.email, c.title AS course_title, k.title AS run_title
+      FROM unnest(CAST(:years AS bigint[]), CAST(:numbers AS bigint[])) AS sought (year, number)
+      JOIN receipts r ON r.year = sought.year AND r.number = sought.number
+      JOIN users u ON u.id = r.user_id
+      LEFT JOIN refunds f ON f.id = r.refund_id
+      LEFT JOIN payments p ON p.id = COALESCE(r.payment_id, f.payment_id)
+      LEFT JOIN course_runs k ON k.id = p.run_id
+      LEFT JOIN courses c ON c.id = k.course_id
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptView:
     """A receipt as people see it.
 
     Attributes:
         receipt: the row.
         academy: name of the organization that issued it.
+        name: of who paid, or got the money back.
+        email: theirs.
+        course_title: of what was bought; None for a top-up.
+        run_title: so too.
     """
 
     receipt: Receipt
     academy: str
+    name: str
+    email: str
+    course_title: str | None
+    run_title: str | None
 
     @property
     def number(self) -> str:
@@ -110,6 +132,7 @@ def list_receipts(
     actor: Actor,
     *,
     user_id: UUID | None,
+    payment_id: UUID | None,
     year: int | None,
     limit: int,
     cursor: str | None,
@@ -120,6 +143,7 @@ def list_receipts(
         session: the organization's session.
         actor: who reads.
         user_id: of whose money; None for all that the actor may see.
+        payment_id: only of this payment and its refunds; None for all.
         year: of the organization's time zone; None for all.
         limit: most items.
         cursor: `next_cursor` of the page before.
@@ -135,6 +159,9 @@ def list_receipts(
     query = select(Receipt).order_by(Receipt.year.desc(), Receipt.number.desc()).limit(limit + 1)
     if user_id is not None:
         query = query.where(Receipt.user_id == user_id)
+    if payment_id is not None:
+        refunds = select(Refund.id).where(Refund.payment_id == payment_id)
+        query = query.where((Receipt.payment_id == payment_id) | Receipt.refund_id.in_(refunds))
     if year is not None:
         query = query.where(Receipt.year == year)
     if cursor is not None:
@@ -144,8 +171,7 @@ def list_receipts(
             | ((Receipt.year == last_year) & (Receipt.number < last_number))
         )
     rows = session.scalars(query).all()
-    academy = organization_of(session).name
-    items = [ReceiptView(row, academy) for row in rows[:limit]]
+    items = _views(session, rows[:limit])
     more = len(rows) > limit
     return Page(items, f"{items[-1].receipt.year}-{items[-1].receipt.number}" if more else None)
 
@@ -162,7 +188,28 @@ def of_payment(session: Session, actor: Actor, payment_id: UUID) -> ReceiptView:
     row = session.scalars(query).one_or_none()
     if row is None:
         raise NotFoundError("There is no receipt of such a payment for you.")
-    return ReceiptView(row, organization_of(session).name)
+    return _views(session, [row])[0]
+
+
+def _views(session: Session, rows: Sequence[Receipt]) -> list[ReceiptView]:
+    """Return receipts with what people read on them, in the same order."""
+    values = {"years": [row.year for row in rows], "numbers": [row.number for row in rows]}
+    contexts = {(one.year, one.number): one for one in session.execute(FIND_CONTEXTS, values)}
+    academy = organization_of(session).name
+    views: list[ReceiptView] = []
+    for row in rows:
+        context = contexts[row.year, row.number]
+        views.append(
+            ReceiptView(
+                receipt=row,
+                academy=academy,
+                name=context.name,
+                email=context.email,
+                course_title=context.course_title,
+                run_title=context.run_title,
+            )
+        )
+    return views
 
 
 def _place_of(cursor: str) -> tuple[int, int]:

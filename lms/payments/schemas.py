@@ -12,7 +12,6 @@ from lms.http.schemas import (
     Integer,
     MoneySchema,
     PageQuery,
-    QueryInteger,
     Schema,
     Text,
     UtcDateTime,
@@ -246,33 +245,6 @@ class PaymentQuery(PageQuery):
 
     user_id = ma.fields.UUID(load_default=None)
     run_id = ma.fields.UUID(load_default=None)
-
-
-class ReceiptOut(Schema):
-    """A receipt: of a payment or a top-up that came in, or of a refund that went back."""
-
-    number = ma.fields.String(
-        required=True,
-        metadata={
-            "description": "Year and running number of the academy, without gaps.",
-            "example": "2027-000042",
-        },
-    )
-    kind = ma.fields.String(required=True, validate=validate.OneOf(("payment", "top_up", "refund")))
-    academy = ma.fields.String(required=True, metadata={"description": "Who issued it."})
-    user_id = ma.fields.UUID(required=True, attribute="receipt.user_id")
-    amount = ma.fields.Nested(MoneySchema, required=True)
-    payment_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.payment_id")
-    top_up_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.top_up_id")
-    refund_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.refund_id")
-    issued_at = UtcDateTime(required=True, attribute="receipt.issued_at")
-
-
-class ReceiptQuery(PageQuery):
-    """Whose receipts, of which year. Only admins may ask for other people's."""
-
-    user_id = ma.fields.UUID(load_default=None)
-    year = QueryInteger(minimum=1970, maximum=9999, load_default=None)
 
 
 class TopUpIn(Schema):

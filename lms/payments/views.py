@@ -7,6 +7,7 @@ from uuid import UUID
 
 from flask import Response
 
+from lms.config import Settings
 from lms.core.pagination import Page
 from lms.core.queue import Doorbell
 from lms.http.blueprint import TenantBlueprint
@@ -113,7 +114,8 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
     201 when the money is there, 202 when the provider has not decided yet: let the learner finish
     with `client_secret` when there is one, and poll `GET /wallet/top-ups/{id}`. 402
     `payment_declined` says why in `decline_code`. 409 `currency_mismatch` when the wallet is in
-    another currency, `provider_not_configured` when this academy takes no payments.
+    another currency, `provider_not_configured` when this academy takes no payments. 422
+    `top_up_too_large` when it is more than the `limit` of one deposit.
     """
     doorbell, client_secret = call.use(Doorbell), None
     with call.transaction() as session:
@@ -126,6 +128,7 @@ def top_up_wallet(call: Call, body: dict[str, Any]) -> WalletTopUp | Response:
             amount=body["amount"],
             token=body["token"],
             provider=provider.name,
+            most=call.use(Settings).max_top_up_amount,
         )
         attempt = operations.open_top_up(session, top_up)
         if attempt is not None and attempt.provider != provider.name:

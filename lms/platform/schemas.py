@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.core.money import is_currency
-from lms.http.schemas import Integer, PageQuery, Schema, Text, UtcDateTime
+from lms.http.schemas import CURRENCY, Integer, PageQuery, Schema, Text, UtcDateTime
 from lms.users.schemas import Email, InvitationOut
 from tenants.models import ORGANIZATION_STATES, WORK_STATES
 
@@ -20,7 +20,7 @@ class Currency(Text):
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("metadata", {"example": "EUR", "description": "ISO 4217."})
-        rules = [validate.Regexp(r"^[A-Z]{3}$"), _known_currency]
+        rules = [CURRENCY, _known_currency]
         super().__init__(min_length=3, max_length=3, validate=rules, **kwargs)
 
 
@@ -43,7 +43,10 @@ def _slug() -> Text:
 def _locale(**kwargs: Any) -> Text:
     return Text(
         max_length=35,
-        validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"),
+        validate=validate.Regexp(
+            r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+            error="Give a BCP 47 language tag, such as en or pt-BR.",
+        ),
         metadata={"description": "BCP 47 tag of mails and branding.", "example": "en"},
         **kwargs,
     )

@@ -22,6 +22,7 @@ CODES = {
     "version_full": "how much a version holds is counted over all its content",
     "interval_too_long": "what was played is compared with the video's length",
     "currency_mismatch": "an organization has one currency",
+    "top_up_too_large": "the limit of one deposit is a setting",
     "wrong_shares": "who is there, the schema does not know",
     "period_too_long": "how much happened in a period, the schema does not know",
     "invalid_csv": "no schema says what CSV is",
@@ -55,6 +56,8 @@ MESSAGES = {
     "'watched' needs it.": "members of this completion rule",
     "Needed to pay by the provider.": "a token belongs to one method of payment",
     "Each `until` must be later than the one before.": "steps in order",
-    "Not a valid datetime.": "years from 1970 to 9998, so that every offset stays a year",
+    "Give a year from 1970 to 9998.": "every offset stays a year then",
+    "Give a date and time with its offset, such as 2026-01-31T12:00:00Z.": "RFC 3339 knows years"
+    " and leap seconds that Python does not",
     "An interval must end after it begins.": "two numbers in order",
 }

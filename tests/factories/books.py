@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from lms.checkout.reconcile.books import check_books
 from lms.checkout.reconcile.report import Finding, Report
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
+from lms.payments.reversals import reverse_top_up
 from tenants import names
 from tenants.session import BoundOrganization
 from tests.factories.money import Academy
@@ -30,7 +31,13 @@ def one(academy: Academy, sql: str, **values: Any) -> Any:
 def move_money(academy: Academy) -> dict[str, UUID]:
     """Let money move in every way there is; returns what plants need, by name."""
     admin = academy.person("admin")
-    ids = {**_buy(academy, admin), **_wait(academy), **_come_late(academy), **_top_up(academy)}
+    ids = {
+        **_buy(academy, admin),
+        **_wait(academy),
+        **_come_late(academy),
+        **_top_up(academy),
+        **_take_back(academy, admin),
+    }
     return {name: UUID(str(value)) for name, value in ids.items()}
 
 
@@ -68,6 +75,11 @@ def _buy(academy: Academy, admin: Person) -> dict[str, Any]:
         "refund": answer.get_json()["id"],
         "card_payment": paid[0]["payment"]["id"],
         "card_refunded": paid[1]["payment"]["id"],
+        "card_refund": one(
+            academy,
+            "SELECT id FROM refunds WHERE payment_id = :id",
+            id=UUID(paid[1]["payment"]["id"]),
+        ),
         "open_refund": one(
             academy,
             "SELECT id FROM refunds WHERE payment_id = :id AND state = 'pending'",
@@ -144,6 +156,34 @@ def _top_up(academy: Academy) -> dict[str, Any]:
         "topped_up_wallet": one(
             academy, "SELECT id FROM wallets WHERE user_id = :id", id=person.id
         ),
+    }
+
+
+def _take_back(academy: Academy, admin: Person) -> dict[str, Any]:
+    """Let the provider take a top-up back that is spent, and a grant pay a part of the debt."""
+    owing, other = academy.person(), academy.person()
+    top_up_id = UUID(academy.top_up(owing, 5000).get_json()["id"])
+    assert academy.enroll(owing, academy.run()).status_code == 201
+    sql = "SELECT provider_payment_id FROM wallet_top_ups WHERE id = :id"
+    academy.refund_at_provider(one(academy, sql, id=top_up_id), 5000)
+    with academy.database.transaction(academy.scope) as session:
+        assert reverse_top_up(session, top_up_id, 5000)
+    granted = academy.post(
+        "/credit-grants",
+        admin,
+        {
+            "amount": {"amount": 900, "currency": "EUR"},
+            "reason": "Scholarship",
+            "learners": [str(owing.id), str(other.id)],
+        },
+    )
+    assert granted.status_code == 201
+    wallet = "SELECT id FROM wallets WHERE user_id = :id"
+    return {
+        "owing_wallet": one(academy, wallet, id=owing.id),
+        "reversed_top_up": top_up_id,
+        "grant": granted.get_json()["id"],
+        "granted_wallet": one(academy, wallet, id=other.id),
     }
 
 

@@ -14,19 +14,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.clock import now
 from lms.core.ids import new_id
-from lms.courses.models import (
-    Course,
-    CourseInstructor,
-    CourseRun,
-    CourseVersion,
-    Lesson,
-    MediaFile,
-    Module,
-    PublishedVersion,
-    RunSeats,
-)
 from lms.enrollments.models import Enrollment
-from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
 from lms.payments.models import (
     CreditGrant,
     Payment,
@@ -37,6 +25,7 @@ from lms.payments.models import (
     WalletTransaction,
 )
 from lms.users.models import User, UserSession
+from tests.factories import twin_courses
 
 
 @dataclass(frozen=True)
@@ -77,11 +66,11 @@ def furnish(
     """
     for batch in (
         _people(ids, canary),
-        _course(ids, canary),
-        _content(ids, canary),
-        _media(ids, canary, organization_id, mark),
-        [_published(ids, canary)],
-        _run(ids, canary),
+        twin_courses.course(ids, canary),
+        twin_courses.content(ids, canary),
+        twin_courses.media(ids, canary, organization_id, mark),
+        [twin_courses.published(ids, canary)],
+        twin_courses.run(ids, canary),
         _money(ids, canary, mark),
     ):
         for row in batch:  # one by one: without relations, only we know the order
@@ -118,178 +107,6 @@ def sign_in(session: Session, user_id: UUID) -> tuple[UUID, UUID]:
     )
     session.flush()
     return session_id, refresh_id
-
-
-def _course(ids: TwinIds, canary: str) -> list[Any]:
-    return [
-        Course(
-            id=ids.course_id,
-            instructor_id=ids.instructor_id,
-            title=f"Course {canary}",
-            summary=canary,
-        ),
-        CourseInstructor(course_id=ids.course_id, user_id=ids.instructor_id),
-        CourseVersion(
-            id=ids.version_id,
-            course_id=ids.course_id,
-            number=1,
-            label=canary,
-            state="published",
-            published_at=now(),
-        ),
-        CourseVersion(id=ids.draft_id, course_id=ids.course_id, number=2, label=canary),
-    ]
-
-
-def _content(ids: TwinIds, canary: str) -> list[Any]:
-    return [
-        Module(
-            id=ids.module_id,
-            version_id=ids.draft_id,
-            lineage_id=ids.lineage_id,
-            title=f"Module {canary}",
-            position=0,
-        ),
-        Lesson(
-            id=ids.lesson_id,
-            module_id=ids.module_id,
-            version_id=ids.draft_id,
-            lineage_id=ids.lineage_id,
-            kind="video",
-            title=f"Lesson {canary}",
-            content=canary,
-            completion={"rule": "watched", "percent": 90},
-            position=0,
-        ),
-    ]
-
-
-def _media(ids: TwinIds, canary: str, organization_id: UUID, mark: int) -> list[Any]:
-    root = f"o/{organization_id}/{ids.asset_id}"
-    return [
-        MediaAsset(
-            id=ids.asset_id,
-            kind="video",
-            content_type="video/mp4",
-            size=1000,
-            storage_key=f"{root}/original",
-            state="ready",
-            created_by=ids.instructor_id,
-        ),
-        MediaFile(
-            id=ids.media_file_id,
-            lesson_id=ids.lesson_id,
-            asset_id=ids.asset_id,
-            file_name=f"{canary}.mp4",
-        ),
-        Video(
-            id=ids.video_id,
-            asset_id=ids.asset_id,
-            state="ready",
-            duration_seconds=20.0,
-            width=mark,
-            height=720,
-        ),
-        TranscodingJob(
-            id=ids.job_id,
-            video_id=ids.video_id,
-            state="succeeded",
-            progress=100,
-            error_message=canary,
-        ),
-        VideoRendition(
-            id=ids.rendition_id,
-            video_id=ids.video_id,
-            job_id=ids.job_id,
-            label="720p",
-            width=1280,
-            height=720,
-            bytes=1000,
-            bandwidth=1000,
-            average_bandwidth=1000,
-            codecs=f"avc1.{canary}",
-            frame_rate=25.0,
-            media_key=f"{root}/720p.mp4",
-            playlist_key=f"{root}/720p.m3u8",
-        ),
-    ]
-
-
-def _published(ids: TwinIds, canary: str) -> PublishedVersion:
-    media = {
-        "media_file_id": str(ids.media_file_id),
-        "kind": "video",
-        "content_type": "video/mp4",
-        "file_name": f"{canary}.mp4",
-        "size": 1000,
-        "video_id": str(ids.video_id),
-        "duration_seconds": 20.0,
-    }
-    completion = {"rule": "watched", "percent": 90}
-    lesson = {
-        "id": str(ids.lesson_id),
-        "lineage_id": str(ids.lineage_id),
-        "kind": "video",
-        "title": f"Lesson {canary}",
-        "content": canary,
-        "estimated_seconds": 60,
-        "required": True,
-        "preview": False,
-        "weight": 1,
-        "completion": completion,
-        "media": [media],
-    }
-    module = {
-        "id": str(ids.module_id),
-        "lineage_id": str(ids.lineage_id),
-        "title": f"Module {canary}",
-        "summary": "",
-        "lessons": [lesson],
-    }
-    version = {
-        "id": str(ids.version_id),
-        "course_id": str(ids.course_id),
-        "number": 1,
-        "label": canary,
-    }
-    rule = {
-        "required": True,
-        "weight": 1,
-        "completion": completion,
-        "kind": "video",
-        "duration_seconds": 20.0,
-    }
-    return PublishedVersion(
-        version_id=ids.version_id,
-        course_id=ids.course_id,
-        content_hash=canary,
-        outline={"version": version, "modules": [module]},
-        rules={
-            "lessons": {str(ids.lineage_id): rule},
-            "lineages": {str(ids.lesson_id): str(ids.lineage_id)},
-            "required_weight": 1,
-        },
-        published_by=ids.instructor_id,
-    )
-
-
-def _run(ids: TwinIds, canary: str) -> list[Any]:
-    return [
-        CourseRun(
-            id=ids.run_id,
-            course_id=ids.course_id,
-            version_id=ids.version_id,
-            title=f"Run {canary}",
-            enrollment_opens_at=now() - timedelta(days=1),
-            enrollment_closes_at=now() + timedelta(days=1),
-            starts_at=now() + timedelta(days=2),
-            ends_at=now() + timedelta(days=9),
-            capacity=10,
-            price_amount=500,
-            currency="EUR",
-        ),
-        RunSeats(run_id=ids.run_id, capacity=10, taken=1),
-    ]
 
 
 def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:

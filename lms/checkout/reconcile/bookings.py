@@ -1,4 +1,4 @@
-"""Checks of payments against enrollments, refunds, seats and receipts."""
+"""Checks of payments against enrollments, refunds and seats."""
 
 from __future__ import annotations
 
@@ -61,32 +61,6 @@ SEATS_TAKEN = text("""
                   WHERE state = ANY(:seated_states) GROUP BY run_id) e ON e.run_id = s.run_id
      WHERE s.taken IS DISTINCT FROM COALESCE(e.seated, 0)
 """)
-RECEIPT_NUMBERS = text("""
-    SELECT 'receipt_year' AS subject_type, COALESCE(c.year, r.year)::text AS subject_id,
-           COALESCE('numbers 1 to ' || c.last_number, 'no receipts') AS expected,
-           COALESCE(r.total || ' receipts up to number ' || r.last, 'no receipts') AS found
-      FROM receipt_counters c
-      FULL JOIN (SELECT year, count(*) AS total, max(number) AS last
-                   FROM receipts GROUP BY year) r ON r.year = c.year
-     WHERE (r.total, r.last) IS DISTINCT FROM (c.last_number, c.last_number)
-""")
-RECEIPT_SUBJECT = text("""
-    SELECT 'receipt' AS subject_type, r.year || '/' || r.number AS subject_id,
-           COALESCE(s.state || ' ' || s.kind || ' of ' || s.amount || ' ' || s.currency
-                    || ' by ' || s.user_id, 'none: no such subject') AS expected,
-           r.amount || ' ' || r.currency || ' by ' || r.user_id AS found
-      FROM receipts r
-      LEFT JOIN (SELECT 'payment' AS kind, id, user_id, amount, currency, state FROM payments
-                 UNION ALL
-                 SELECT 'top-up', id, user_id, amount, currency, state FROM wallet_top_ups
-                 UNION ALL
-                 SELECT 'refund', f.id, p.user_id, f.amount, f.currency, f.state
-                   FROM refunds f JOIN payments p ON p.id = f.payment_id) s
-           ON s.id = COALESCE(r.payment_id, r.top_up_id, r.refund_id)
-     WHERE (s.user_id, s.amount, s.currency, s.state)
-           IS DISTINCT FROM (r.user_id, r.amount, r.currency, 'succeeded')
-""")
-
 CHECKS = (
     Check("payment_enrollment", PAYMENT_ENROLLMENT),
     Check("payment_live", PAYMENT_LIVE),
@@ -94,7 +68,5 @@ CHECKS = (
     Check("late_money", LATE_MONEY),
     Check("refunded_amount", REFUNDED_AMOUNT),
     Check("seats_taken", SEATS_TAKEN),
-    Check("receipt_numbers", RECEIPT_NUMBERS),
-    Check("receipt_subject", RECEIPT_SUBJECT),
 )
 """In the order in which they run."""

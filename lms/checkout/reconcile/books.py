@@ -5,11 +5,16 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from lms.checkout.reconcile import bookings, journal, leftovers
+from lms.checkout.reconcile import bookings, journal, leftovers, receipts
 from lms.checkout.reconcile.checks import Check
 from lms.checkout.reconcile.report import CheckResult
 
-CHECKS: tuple[Check, ...] = (*journal.CHECKS, *bookings.CHECKS, *leftovers.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *journal.CHECKS,
+    *bookings.CHECKS,
+    *receipts.CHECKS,
+    *leftovers.CHECKS,
+)
 """In the order in which they run and are shown."""
 
 TAKE_TIME = text("SET LOCAL statement_timeout = '15min'")

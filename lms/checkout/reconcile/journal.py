@@ -110,6 +110,45 @@ TOP_UP_DEPOSIT = text("""
      WHERE t.kind = 'deposit' AND t.top_up_id IS NULL AND t.grant_id IS NULL
 """)
 
+# What was taken back of top-ups, less what the journal took for it. What is won back is a positive
+# row of kind `reversal`, or less that is owed, beside a lower `reversed_amount`.
+WALLET_OWED = text("""
+    SELECT 'wallet' AS subject_type, w.id::text AS subject_id,
+           COALESCE(u.reversed, 0) || ' ' || w.currency || ' reversed, '
+           || -COALESCE(t.total, 0) || ' of it taken' AS expected,
+           w.owed || ' ' || w.currency || ' owed' AS found
+      FROM wallets w
+      LEFT JOIN (SELECT wallet_id, sum(reversed_amount) AS reversed
+                   FROM wallet_top_ups GROUP BY wallet_id) u ON u.wallet_id = w.id
+      LEFT JOIN (SELECT wallet_id, sum(amount) AS total FROM wallet_transactions
+                  WHERE kind = 'reversal' GROUP BY wallet_id) t ON t.wallet_id = w.id
+     WHERE w.owed <> COALESCE(u.reversed, 0) + COALESCE(t.total, 0)
+""")
+
+# A grant's amount is that of all its deposits. The one other row of a grant pays what a wallet
+# owes, out of the deposit before it.
+GRANT_DEPOSITS = text("""
+    SELECT 'credit_grant' AS subject_type, COALESCE(g.id, t.grant_id)::text AS subject_id,
+           COALESCE('deposits of ' || g.amount || ' ' || g.currency, 'no such grant') AS expected,
+           COALESCE(t.entries || ' of ' || t.total || ' ' || t.currencies, 'none') AS found
+      FROM credit_grants g
+      FULL JOIN (SELECT grant_id, count(*) AS entries, sum(amount) AS total,
+                        string_agg(DISTINCT currency, ', ') AS currencies
+                   FROM wallet_transactions
+                  WHERE kind = 'deposit' AND grant_id IS NOT NULL GROUP BY grant_id) t
+           ON t.grant_id = g.id
+     WHERE (t.total, t.currencies) IS DISTINCT FROM (g.amount, g.currency)
+    UNION ALL
+    SELECT 'wallet_transaction', wallet_id || '/' || seq,
+           'a deposit by promotion:' || grant_id || ', or what is paid out of it',
+           kind || ' by ' || counter_account || COALESCE(', also of top-up ' || top_up_id, '')
+      FROM wallet_transactions
+     WHERE grant_id IS NOT NULL
+       AND (top_up_id IS NOT NULL
+            OR (kind, counter_account) NOT IN (('deposit', 'promotion:' || grant_id),
+                                               ('reversal', 'owed')))
+""")
+
 CHECKS = (
     Check("wallet_balance", WALLET_BALANCE),
     Check("wallet_last_row", WALLET_LAST_ROW),
@@ -120,5 +159,7 @@ CHECKS = (
     Check("payment_deduction", PAYMENT_DEDUCTION),
     Check("refund_posting", REFUND_POSTING),
     Check("top_up_deposit", TOP_UP_DEPOSIT),
+    Check("wallet_owed", WALLET_OWED),
+    Check("grant_deposits", GRANT_DEPOSITS),
 )
 """In the order in which they run."""

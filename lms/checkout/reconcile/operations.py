@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lms.checkout.reconcile import provider as at_provider
 from lms.checkout.reconcile.books import check_books
-from lms.checkout.reconcile.provider import Step
+from lms.checkout.reconcile.provider import Bounds, Step
 from lms.checkout.reconcile.report import Report
 from lms.payments.providers.base import PaymentProvider
 
@@ -16,6 +16,7 @@ def reconcile(
     *,
     provider: PaymentProvider | None = None,
     since: datetime | None = None,
+    bounds: Bounds | None = None,
 ) -> Report:
     """Check an organization's books, and compare them with the provider's when it is given.
 
@@ -23,6 +24,7 @@ def reconcile(
         step: opens one transaction of the organization; the provider is asked between two.
         provider: the organization's account; None leaves the comparison out.
         since: compare only the provider's payments made since then; None for all.
+        bounds: how much the provider may be asked; None to read its whole list.
 
     Raises:
         ProviderUnavailable: the provider could not be asked.
@@ -30,6 +32,7 @@ def reconcile(
     """
     with step() as session:
         checks = check_books(session)
-    if provider is not None:
-        checks += at_provider.compare(step, provider, since=since)
-    return Report(tuple(checks))
+    if provider is None:
+        return Report(tuple(checks))
+    compared, listed = at_provider.compare(step, provider, since=since, bounds=bounds)
+    return Report((*checks, *compared), listed)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from lms.checkout.reconcile.report import CheckResult, Finding, results_of
+from lms.checkout.reconcile.report import CheckResult, Finding, ProviderList, results_of
 from lms.payments.providers.base import PaymentProvider, ProviderPayment, ProviderRejected
 
 Step = Callable[[], AbstractContextManager[Session]]
@@ -35,6 +36,9 @@ STANDS = {
 CLOCKS_DIFFER = timedelta(days=1)
 """How much earlier than ours the provider may say that something was made."""
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before this, providers take no moment."""
+
 LOOKED_AT_AGAIN = 100
 """Most payments that are fetched one by one, to see whether they still differ."""
 
@@ -55,6 +59,20 @@ OURS = text("""
       FROM wallet_top_ups t WHERE t.provider = :provider
 """)
 """With what we gave back: a refund that is under way may be at the provider already, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a comparison may ask of the provider.
+
+    Attributes:
+        pages: most pages of its list.
+        seconds: after which it is asked for nothing more; a request that is under way is waited
+            for.
+    """
+
+    pages: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +105,44 @@ class _Ours:
 
 
 def compare(
-    step: Step, provider: PaymentProvider, *, since: datetime | None = None
-) -> list[CheckResult]:
+    step: Step,
+    provider: PaymentProvider,
+    *,
+    since: datetime | None = None,
+    bounds: Bounds | None = None,
+) -> tuple[list[CheckResult], ProviderList]:
     """Compare our books with the provider's; it is asked outside any transaction.
 
     The list is read before our books, and what differs is fetched and read once more, so that
-    what is paid meanwhile is no difference.
+    what is paid meanwhile is no difference. What is missing from a list that was not read to its
+    end is none either.
 
     Args:
         step: opens a transaction of the organization.
         provider: its account.
         since: only what was made since then; None for everything.
+        bounds: how much may be asked; None to read the whole list.
+
+    Returns:
+        What each check found, and how far the list was read.
 
     Raises:
         ProviderUnavailable: the provider could not be asked.
         ProviderRejected: it lists nothing for us.
     """
-    listed = list(_listed(provider, None if since is None else since - CLOCKS_DIFFER))
+    until = None if bounds is None else monotonic() + bounds.seconds
+    pages = None if bounds is None else bounds.pages
+    listed, is_complete = _read_list(provider, since, pages=pages, until=until)
     with step() as session:
         ours = _read(session, provider)
-    suspects = [pair for pair in _pairs(listed, ours, since) if any(_differences(pair))]
-    suspects.sort(key=_order)
-    again = [_look_again(provider, pair) for pair in suspects[:LOOKED_AT_AGAIN]]
+    pairs = _pairs(listed, ours, since, is_complete=is_complete)
+    suspects = sorted((pair for pair in pairs if any(_differences(pair))), key=_order)
+    again: list[_Pair] = []
+    for pair in suspects[:LOOKED_AT_AGAIN]:
+        if _is_over(until):
+            break
+        again.append(_look_again(provider, pair))
+    looked_at = len(again)
     if again:
         with step() as session:
             now = _read(session, provider).by_id
@@ -116,19 +150,30 @@ def compare(
             pair if pair.ours is None else _Pair(now[pair.ours.id], pair.theirs) for pair in again
         ]
     findings = [
-        finding for pair in [*again, *suspects[LOOKED_AT_AGAIN:]] for finding in _differences(pair)
+        finding for pair in [*again, *suspects[looked_at:]] for finding in _differences(pair)
     ]
-    return results_of(CHECKS, findings)
+    return results_of(CHECKS, findings), ProviderList(len(listed), is_complete)
 
 
-def _listed(provider: PaymentProvider, created_after: datetime | None) -> Iterator[ProviderPayment]:
-    cursor = None
+def _read_list(
+    provider: PaymentProvider, since: datetime | None, *, pages: int | None, until: float | None
+) -> tuple[list[ProviderPayment], bool]:
+    """Return the provider's payments, and whether they are all."""
+    created_after = None if since is None else max(since - CLOCKS_DIFFER, EPOCH)
+    listed: list[ProviderPayment] = []
+    cursor, read = None, 0
     while True:
         page = provider.list_payments(created_after=created_after, cursor=cursor)
-        yield from page.payments
-        cursor = page.next_cursor
+        listed += page.payments
+        cursor, read = page.next_cursor, read + 1
         if cursor is None:
-            return
+            return listed, True
+        if read == pages or _is_over(until):
+            return listed, False
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and monotonic() >= until
 
 
 def _read(session: Session, provider: PaymentProvider) -> _Ours:
@@ -136,7 +181,7 @@ def _read(session: Session, provider: PaymentProvider) -> _Ours:
 
 
 def _pairs(
-    listed: Iterable[ProviderPayment], ours: _Ours, since: datetime | None
+    listed: Iterable[ProviderPayment], ours: _Ours, since: datetime | None, *, is_complete: bool
 ) -> Iterator[_Pair]:
     met: set[UUID] = set()
     for theirs in listed:
@@ -144,7 +189,7 @@ def _pairs(
         if row is not None:
             met.add(row.id)
         yield _Pair(row, theirs)
-    for row in ours.by_id.values():
+    for row in ours.by_id.values() if is_complete else ():
         if row.id not in met and (since is None or row.created_at >= since):
             yield _Pair(row, None)
 

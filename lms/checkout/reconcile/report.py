@@ -45,10 +45,27 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderList:
+    """How far a provider's list was read.
+
+    Attributes:
+        payments: how many payments were read.
+        is_complete: whether they are all.
+    """
+
+    payments: int
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What all checks of one organization found, in the order in which they ran."""
+    """What all checks of one organization found, in the order in which they ran.
+
+    `provider_list` is None when the provider's list was not asked for.
+    """
 
     checks: tuple[CheckResult, ...]
+    provider_list: ProviderList | None = None
 
     @property
     def total(self) -> int:

@@ -57,8 +57,26 @@ class CheckOut(Schema):
     )
 
 
+class ProviderListOut(Schema):
+    """How far the provider's list was read."""
+
+    payments = ma.fields.Integer(
+        required=True, metadata={"description": "How many were compared.", "example": 1000}
+    )
+    is_complete = ma.fields.Boolean(
+        required=True,
+        metadata={"description": "Whether they are all. If not, nothing is told to be missing."},
+    )
+
+
 class ReconciliationOut(Schema):
     """What all checks of an organization found; `total` is 0 when the books agree."""
 
     total = ma.fields.Integer(required=True)
     checks = ma.fields.List(ma.fields.Nested(CheckOut), required=True)
+    provider_list = ma.fields.Nested(
+        ProviderListOut,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null when it was not asked for."},
+    )

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from lms.checkout.errors import ProviderAwayError
 from lms.checkout.reconcile.operations import reconcile
+from lms.checkout.reconcile.provider import Bounds
 from lms.checkout.reconcile.report import Report
 from lms.checkout.reconcile.schemas import ReconciliationIn, ReconciliationOut
 from lms.http.blueprint import PlatformBlueprint
 from lms.http.call import Call
 from lms.payments.accounts import stored_account
+from lms.payments.errors import ProviderAwayError
 from lms.payments.providers.base import ProviderRejected, ProviderUnavailable
 from lms.payments.providers.registry import Providers
 from tenants.session import STILL_SETTLING, OrganizationScope
@@ -35,7 +36,10 @@ EXAMPLE = {
         },
         {"name": "journal_chain", "total": 0, "findings": []},
     ],
+    "provider_list": {"payments": 1000, "is_complete": False},
 }
+IN_A_REQUEST = Bounds(pages=10, seconds=10.0)
+"""How much of a provider's list is read while somebody waits."""
 
 blp = PlatformBlueprint(
     "Reconciliation",
@@ -58,7 +62,10 @@ def reconcile_payments(call: Call, organization_id: UUID, body: dict[str, Any]) 
     """Check that an organization's books agree.
 
     Recomputes wallets, journal, payments, refunds, seats and receipts from each other, and with
-    `provider` compares them with the provider's own list. Reads only. 404 for an organization that
+    `provider` compares them with the provider's own list. Of that at most ten pages are read, or as
+    many as it gives within ten seconds: when it has more, `provider_list` is not complete; ask for
+    a shorter time with `since`, or let whoever runs the installation read it to the end with
+    `lms payments reconcile --provider`. Reads only. 404 for an organization that
     is neither active, suspended nor being deleted; 409 `provider_not_configured` when there is no
     provider to compare with, 503 `provider_unavailable` when it does not answer.
     """
@@ -69,6 +76,6 @@ def reconcile_payments(call: Call, organization_id: UUID, body: dict[str, Any]) 
             account = stored_account(session)
         provider = call.use(Providers).for_organization(organization_id, account, webhook_url=None)
     try:
-        return reconcile(step, provider=provider, since=body["since"])
+        return reconcile(step, provider=provider, since=body["since"], bounds=IN_A_REQUEST)
     except (ProviderUnavailable, ProviderRejected) as error:
         raise ProviderAwayError("The provider's payments cannot be listed now.") from error

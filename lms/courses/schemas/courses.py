@@ -8,7 +8,7 @@ from marshmallow import validate
 from lms.http.schemas import Schema, Text, UtcDateTime
 
 LANGUAGE = validate.Regexp(
-    r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", error="Not a BCP 47 language tag."
+    r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", error="Give a BCP 47 language tag, such as en or pt-BR."
 )
 MAX_SUMMARY = 5000
 

@@ -44,6 +44,42 @@ def test_a_payment_has_a_receipt_in_the_moment_it_succeeds(
     assert (receipt["payment_id"], receipt["user_id"]) == (payment_id, str(person.id))
 
 
+def test_a_receipt_says_who_paid_and_for_what(academy: Academy) -> None:
+    person = academy.person(money=4900)
+    payment_id = academy.enroll(person, academy.run()).get_json()["payment"]["id"]
+    academy.post(f"/payments/{payment_id}/refunds", academy.person("admin"), {})
+    academy.top_up(person, 5000)
+    assert [
+        (row["kind"], row["email"], row["course_title"], row["run_title"])
+        for row in listed(academy, person)
+    ] == [
+        ("top_up", person.email, None, None),
+        ("refund", person.email, "Coffee roasting", "January cohort"),
+        ("payment", person.email, "Coffee roasting", "January cohort"),
+    ]
+    (user,) = academy.rows("SELECT name FROM users WHERE id = :id", id=person.id)
+    receipt = academy.get(f"/payments/{payment_id}/receipt", person).get_json()
+    assert (receipt["name"], receipt["email"]) == (user["name"], person.email)
+
+
+def test_the_receipts_of_a_payment_and_its_refunds_are_found_together(academy: Academy) -> None:
+    person, admin = academy.person(money=2 * 4900), academy.person("admin")
+    one, other = (
+        academy.enroll(person, academy.run()).get_json()["payment"]["id"] for _ in range(2)
+    )
+    for amount in (1000, 900):
+        body = {"amount": {"amount": amount, "currency": "EUR"}}
+        academy.post(f"/payments/{one}/refunds", admin, body)
+    for reader in (person, admin):
+        found = [
+            (row["kind"], row["amount"]["amount"])
+            for row in listed(academy, reader, payment_id=one)
+        ]
+        assert found == [("refund", 900), ("refund", 1000), ("payment", 4900)]
+    assert [row["kind"] for row in listed(academy, person, payment_id=other)] == ["payment"]
+    assert listed(academy, academy.person(), payment_id=one) == []
+
+
 def test_a_top_up_has_a_receipt(academy: Academy) -> None:
     person = academy.person()
     body = {"amount": {"amount": 5000, "currency": "EUR"}, "token": "tok_success"}

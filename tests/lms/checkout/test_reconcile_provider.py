@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from lms.checkout.reconcile.operations import reconcile
-from lms.checkout.reconcile.provider import CHECKS, LOOKED_AT_AGAIN, compare
+from lms.checkout.reconcile.provider import CHECKS, LOOKED_AT_AGAIN, Bounds, compare
 from lms.checkout.reconcile.report import Finding, Report
 from lms.core.clock import now
 from lms.core.ids import new_id
@@ -30,7 +30,7 @@ from lms.payments.providers.base import (
 from lms.payments.providers.registry import Providers
 from tenants.session import Database
 from tests.factories import books
-from tests.factories.money import NOWHERE, SECRET_KEY, Academy, paying_app
+from tests.factories.money import DEADLINE, NOWHERE, SECRET_KEY, Academy, paying_app
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ def step_of(academy: Academy) -> Callable[[], AbstractContextManager[Session]]:
 def compared(
     academy: Academy, provider: PaymentProvider | None = None, since: datetime | None = None
 ) -> list[Finding]:
-    checks = compare(step_of(academy), provider or provider_of(academy), since=since)
+    checks, listed = compare(step_of(academy), provider or provider_of(academy), since=since)
+    assert listed.is_complete
     assert tuple(check.name for check in checks) == CHECKS
     return Report(tuple(checks)).findings
 
@@ -81,10 +82,10 @@ def let_time_pass(academy: Academy) -> None:
     academy.execute_as_owner("UPDATE payments SET created_at = now() - interval '16 minutes'")
 
 
-def at_provider(academy: Academy, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Ask the provider behind our back."""
+def charge_at_provider(academy: Academy, body: dict[str, Any]) -> dict[str, Any]:
+    """Charge at the provider behind our back."""
     answer = httpx.post(
-        f"{academy.settings.sandbox_url}/v1/payments{path}",
+        f"{academy.settings.sandbox_url}/v1/payments",
         headers={
             "Authorization": f"Bearer {SECRET_KEY}",
             "Sandbox-Account": str(academy.organization_id),
@@ -105,8 +106,8 @@ def test_every_kind_of_movement_is_the_same_on_both_sides(school: Academy) -> No
 def test_money_at_the_provider_that_we_do_not_know(school: Academy) -> None:
     buy(school)
     body = {"amount": 700, "currency": "EUR", "metadata": {"payment": str(uuid4())}}
-    stray = at_provider(school, "", {**body, "token": "tok_success"})["id"]
-    at_provider(school, "", {**body, "token": "tok_declined"})
+    stray = charge_at_provider(school, {**body, "token": "tok_success"})["id"]
+    charge_at_provider(school, {**body, "token": "tok_declined"})
     (found,) = compared(school)
     assert (found.check, found.subject_type) == ("provider_unknown", "provider_payment")
     assert (found.subject_id, found.found) == (stray, "succeeded payment of 700 EUR")
@@ -116,7 +117,7 @@ def test_a_second_charge_for_one_payment_is_money_that_we_do_not_know(school: Ac
     payment_id, _ = buy(school)
     metadata = {"payment": payment_id}
     body = {"amount": 4900, "currency": "EUR", "token": "tok_success", "metadata": metadata}
-    twice = at_provider(school, "", body)
+    twice = charge_at_provider(school, body)
     (found,) = compared(school)
     assert (found.check, found.subject_id) == ("provider_unknown", twice["id"])
 
@@ -202,7 +203,7 @@ def test_a_top_up_is_compared_like_a_payment(school: Academy) -> None:
 
 def test_money_that_was_given_back_behind_our_back(school: Academy) -> None:
     payment_id, name = buy(school)
-    at_provider(school, f"/{name}/refunds", {"amount": 900})
+    school.refund_at_provider(name, 900)
     (found,) = compared(school)
     assert (found.check, found.subject_id) == ("provider_refunded", payment_id)
     assert (found.expected, found.found) == ("0 EUR given back", "900 EUR given back")
@@ -216,9 +217,9 @@ def test_a_refund_that_is_under_way_may_be_there_or_not(
     path, admin = f"/payments/{payment_id}/refunds", school.person("admin")
     assert offline_school.post(path, admin, {"reason": ""}).status_code == 202
     assert compared(school) == []
-    at_provider(school, f"/{other}/refunds", {"amount": 4900})
+    school.refund_at_provider(other, 4900)
     assert compared(school) == []
-    at_provider(school, f"/{name}/refunds", {"amount": 1})
+    school.refund_at_provider(name, 1)
     (found,) = compared(school)
     assert (found.check, found.found) == ("provider_refunded", "1 EUR given back")
 
@@ -302,7 +303,7 @@ def test_the_provider_is_asked_outside_any_transaction(school: Academy) -> None:
 
     (name,) = [one.id for one in provider.list_payments().payments]
     school.settle_at_provider(name)
-    checks = compare(step, watching)
+    checks, _ = compare(step, watching)
     assert sum(check.total for check in checks) == 1
     assert watching.fetched == [name]
 
@@ -317,7 +318,63 @@ def test_of_many_differences_the_first_are_looked_at_again_and_all_are_counted(
     many = LOOKED_AT_AGAIN + 5
     strays = [replace(payment, id=f"pay_{number:04}") for number in range(many)]
     listing: Any = Listing(provider, strays)
-    checks = {check.name: check for check in compare(step_of(school), listing)}
+    results, _ = compare(step_of(school), listing)
+    checks = {check.name: check for check in results}
     # The provider does not know the first hundred when it is asked for them.
     assert len(listing.fetched) == LOOKED_AT_AGAIN
     assert checks["provider_unknown"].total == many - LOOKED_AT_AGAIN
+
+
+class Pages(Listing):
+    """The provider's list in pages of one payment."""
+
+    def list_payments(self, *, cursor: str | None = None, **_asked: Any) -> PaymentPage:
+        number = int(cursor or 0)
+        return PaymentPage(
+            self.payments[number : number + 1],
+            str(number + 1) if number + 1 < len(self.payments) else None,
+        )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "read"),
+    [(Bounds(pages=2, seconds=DEADLINE), 2), (Bounds(pages=9, seconds=0), 1)],
+)
+def test_within_bounds_what_was_read_is_compared_and_nothing_is_missing(
+    school: Academy, bounds: Bounds, read: int
+) -> None:
+    provider = provider_of(school)
+    for _ in range(3):
+        buy(school)
+    pages: Any = Pages(provider, list(provider.list_payments().payments))
+    checks, listed = compare(step_of(school), pages, bounds=bounds)
+    assert (listed.payments, listed.is_complete) == (read, False)
+    assert sum(check.total for check in checks) == 0
+    school.execute_as_owner("UPDATE payments SET amount = 5000")
+    checks, _ = compare(step_of(school), pages, bounds=bounds)
+    assert [(check.name, check.total) for check in checks if check.total] == [
+        ("provider_amount", read)
+    ]
+
+
+def test_when_the_time_is_over_nothing_is_looked_at_again(school: Academy) -> None:
+    buy(school)
+    nothing: Any = Listing(provider_of(school), [])
+    checks, listed = compare(step_of(school), nothing, bounds=Bounds(pages=1, seconds=0))
+    assert listed.is_complete
+    assert sum(check.total for check in checks) == 1
+    assert nothing.fetched == []
+
+
+def test_the_first_moment_that_a_day_may_name_is_one_that_providers_take(school: Academy) -> None:
+    asked: list[datetime] = []
+
+    class Asked(Listing):
+        def list_payments(self, *, created_after: Any = None, **_asked: Any) -> PaymentPage:
+            asked.append(created_after)
+            return PaymentPage(self.payments, None)
+
+    first = datetime(1970, 1, 1, tzinfo=UTC)
+    listing: Any = Asked(provider_of(school), [])
+    assert compared(school, listing, since=first) == []
+    assert asked == [first]

@@ -7,10 +7,9 @@ from uuid import uuid4
 import pytest
 
 from lms.checkout.policy import step_at
-from lms.config import Settings
 from lms.core.clock import now
 from lms.core.queue import SETTLE_PAYMENT
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
 from tests.factories.people import Person
 
 AT = now()
@@ -106,18 +105,6 @@ def test_who_leaves_while_the_provider_is_away_gets_the_money_later(
     academy.do_work(SETTLE_PAYMENT, body["refund"]["id"])
     (row,) = academy.rows("SELECT state FROM refunds WHERE id = :id", id=body["refund"]["id"])
     assert row["state"] == "succeeded"
-
-
-def test_without_a_provider_a_card_payment_is_not_half_given_back(
-    academy: Academy, settings: Settings
-) -> None:
-    person = academy.person()
-    purchase = academy.enroll(person, academy.run(), "provider", token="tok_success").get_json()
-    with paying_app(settings, None) as app:
-        answer = withdraw(academy.with_app(app), person, purchase)
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "provider_not_configured")
-    payment = academy.get(f"/payments/{purchase['payment']['id']}", person).get_json()
-    assert payment == purchase["payment"]
 
 
 def test_leaving_twice_is_refused_and_pays_once(academy: Academy) -> None:

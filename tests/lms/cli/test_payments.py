@@ -231,13 +231,43 @@ def test_a_provider_that_is_away_leaves_our_own_books_checked(
 ) -> None:
     result = reconcile(run_with_provider, wrong, more=("--provider",), SANDBOX_URL=NOWHERE)
     assert result.exit_code == 2
-    assert f"{wrong.slug}: its books were checked, the provider's not: no answer" in result.stderr
+    assert result.stderr == (
+        f"{wrong.slug}: its own books were checked, differences: 2; the provider's list was not:"
+        " the provider could not be asked; try again later.\n"
+        "Error: The provider's list could not be compared for 1 of 1 organizations.\n"
+    )
     assert "wallet_balance" in result.stdout
+    assert "Organizations checked: 1. Differences: 2.\n" in result.stdout
 
 
 def test_without_a_provider_there_is_nothing_to_compare_with(
     run_with_provider: Run, healthy: Academy
 ) -> None:
-    result = reconcile(run_with_provider, healthy, more=("--provider",), SANDBOX_URL=None)
+    more = ("--provider", "--json")
+    result = reconcile(run_with_provider, healthy, more=more, SANDBOX_URL=None)
     assert result.exit_code == 2
-    assert f"{healthy.slug}: This academy takes no payments by a provider" in result.stderr
+    (one,) = json.loads(result.stdout)["organizations"]
+    assert (one["error"], one["total"], len(one["checks"])) == (None, 0, len(CHECKS))
+    assert one["provider_error"].startswith("This academy takes no payments by a provider")
+    assert "The provider's list could not be compared for 1 of 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("day", "why"),
+    [
+        *((day, "is not in the years 1970 to 9998") for day in ("0001-01-01", "1969-12-31")),
+        ("9999-12-31", "is not in the years 1970 to 9998"),
+        *((day, "write it like 2027-01-31") for day in ("2027-02-30", "31.1.2027", "")),
+    ],
+)
+def test_a_day_that_is_none_is_refused_plainly(run: Run, day: str, why: str) -> None:
+    result = run("payments", "reconcile", "--provider", "--since", day)
+    assert result.exit_code == 2
+    assert "Invalid value for '--since'" in result.stderr
+    assert why in result.stderr
+
+
+def test_the_first_and_the_last_day_are_all_right(run_with_provider: Run, healthy: Academy) -> None:
+    for day in ("1970-01-01", "9998-12-31"):
+        more = ("--provider", "--since", day)
+        assert reconcile(run_with_provider, healthy, more=more).exit_code == 0

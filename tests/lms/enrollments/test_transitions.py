@@ -14,7 +14,7 @@ from lms.core.ids import new_id
 from lms.enrollments import operations
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import SEATED_STATES
-from lms.enrollments.transitions import TRANSITIONS, Change, State, move, try_move
+from lms.enrollments.transitions import TRANSITIONS, Change, State, move, told, try_move
 from tests.factories.money import DEADLINE, Academy, together
 
 STATES: tuple[State, ...] = get_args(State)
@@ -46,6 +46,32 @@ def move_to(academy: Academy, enrollment_id: str, state: State) -> None:
 def state_of(academy: Academy, enrollment_id: str) -> str:
     sql = "SELECT state FROM enrollments WHERE id = :id"
     return academy.rows(sql, id=enrollment_id)[0]["state"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (
+            "cancelled",
+            "cancelled",
+            (
+                "This enrollment has ended: it was cancelled before it was paid; it cannot be"
+                " cancelled again."
+            ),
+        ),
+        ("completed", "withdrawn", "This enrollment is completed; it cannot be withdrawn."),
+        ("active", "active", "This enrollment is active; it cannot be activated again."),
+    ],
+)
+def test_a_step_that_is_not_possible_is_told_in_plain_words(
+    before: State, after: State, words: str
+) -> None:
+    assert told(before, after) == words
+
+
+def test_there_are_words_for_every_step() -> None:
+    for before, after in product(STATES, STATES):
+        assert told(before, after).startswith("This enrollment ")
 
 
 @pytest.mark.parametrize(

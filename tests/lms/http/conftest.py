@@ -46,6 +46,12 @@ class ProbeOut(Schema):
     version = ma.fields.Integer()
 
 
+class ChoiceIn(Schema):
+    """What the probe may be told."""
+
+    email = Text(load_default="nobody")
+
+
 class ProbeQuery(Schema):
     """What the probe is asked."""
 
@@ -124,6 +130,20 @@ def probe_declined(call: Call, body: dict[str, Any]) -> None:
     with call.transaction() as session:
         insert(session, "lost-" + body["email"])
         raise DeclinedError("Declined.", record=lambda again: insert(again, body["email"]))
+
+
+@tenant.operation("POST", "/choice", id="probeChoice", body=ChoiceIn, returns=ProbeOut)
+def probe_choice(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Say what was chosen."""
+    del call
+    return body
+
+
+@tenant.operation("PATCH", "/choice", id="probeChange", body=ChoiceIn, returns=ProbeOut)
+def probe_change(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """Say what was changed."""
+    del call
+    return body
 
 
 @tenant.operation("GET", "/thing", id="probeThing", returns=ProbeOut, etag=True, query=ProbeQuery)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from flask.testing import FlaskClient
 from lms.core.ids import new_id
 from tenants.session import Database
 from tests.factories.people import Person, make_user
+
+WITH_AN_OFFSET = "Give a date and time with its offset, such as 2026-01-31T12:00:00Z."
 
 
 @pytest.fixture
@@ -75,9 +78,47 @@ def test_what_a_schema_does_not_allow_is_422_and_points_at_it(
     assert pointer in [error["pointer"] for error in answer.json["errors"]]
 
 
+@pytest.mark.parametrize(
+    ("moment", "message"),
+    [
+        ("2027-01-01T00:00:00", WITH_AN_OFFSET),
+        ("tomorrow", WITH_AN_OFFSET),
+        ("0001-01-01T00:00:00Z", "Give a year from 1970 to 9998."),
+    ],
+)
+def test_a_moment_is_asked_for_by_an_example(
+    client: FlaskClient, student: Person, moment: str, message: str
+) -> None:
+    answer = send(client, student, f'{{"email": "a", "at": "{moment}"}}'.encode())
+    assert answer.json["errors"] == [{"pointer": "/at", "message": message}]
+
+
 def test_an_operation_that_takes_a_body_needs_one(client: FlaskClient, student: Person) -> None:
     answer = client.post("/api/v1/probe", headers=student.headers)
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
+
+
+def test_a_post_whose_members_are_all_optional_needs_none(
+    client: FlaskClient, student: Person
+) -> None:
+    for body in (b"", b"{}"):
+        answer = client.post(
+            "/api/v1/choice", data=body, headers=student.headers, content_type="application/json"
+        )
+        assert (answer.status_code, answer.json["email"]) == (200, "nobody")
+    assert client.post("/api/v1/choice", headers=student.headers).status_code == 200
+    patched = client.patch("/api/v1/choice", headers=student.headers)
+    assert (patched.status_code, patched.json["code"]) == (400, "malformed_body")
+
+
+@pytest.mark.parametrize("character", ["\u202a", "\u202e", "\u2066", "\u2069", "\u0085", "\x1b"])
+def test_a_line_of_text_has_nothing_that_turns_or_breaks_it(
+    client: FlaskClient, student: Person, character: str
+) -> None:
+    body = json.dumps({"email": f"dana{character}eve@acme.example"}).encode()
+    answer = send(client, student, body)
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [{"pointer": "/email", "message": "Has control characters."}]
 
 
 @pytest.mark.parametrize("word", [b"1", b"0", b"1.0", b'"true"', b'"yes"', b'"on"', b"[]"])
@@ -126,7 +167,11 @@ def test_a_huge_body_is_413(client: FlaskClient, student: Person) -> None:
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("word=a&word=b", 400), ("word=%00", 400), ("other=1", 422), ("word=", 422)],
+    [
+        *(("word=a&word=b", 400), ("word=%00", 400), ("other=1", 422), ("word=", 422)),
+        *((f"word={text}", 400) for text in ("%ff", "%c3%28", "%ed%a0%80", "a%f0%9f%92")),
+        *(("%ff=1", 400), ("word=%ef%bf%bd", 200), ("word=%f0%9f%92%a9", 200)),
+    ],
 )
 def test_query_parameters_are_as_strict(
     client: FlaskClient, student: Person, query: str, status: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -16,12 +17,17 @@ from sqlalchemy import Engine
 
 from lms.cli.group import main
 from lms.config import Settings
+from lms.core.actor import Actor
 from lms.core.encryption import SecretBox
 from lms.core.ids import new_id
-from lms.payments.accounts import re_encrypt
+from lms.core.money import Money
+from lms.core.queue import Doorbell
+from lms.payments.accounts import delete_account, held_account, re_encrypt
+from lms.payments.operations import start_top_up
 from tenants.session import Database
 from tests.factories import stripe_server as fake
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy, paying_app, together
+from tests.factories.people import Person
 from tests.factories.stripe_academy import (
     SECRETS_KEY,
     StripeAcademy,
@@ -71,6 +77,7 @@ def test_the_secrets_go_in_encrypted_and_never_come_out(shop: StripeAcademy) -> 
         "webhook_secret_last4": shop.keys["webhook_secret"][-4:],
         "created_at": made.get_json()["created_at"],
         "updated_at": made.get_json()["updated_at"],
+        "open": {"payments": 0, "top_ups": 0, "refunds": 0},
     }
     listed = shop.get("/payment-accounts", shop.person("admin"))
     assert listed.get_json() == {"items": [made.get_json()]}
@@ -100,6 +107,7 @@ def test_changes_are_audited_without_the_secrets(shop: StripeAcademy) -> None:
 def test_keys_are_replaced_over_the_state_that_was_read(shop: StripeAcademy) -> None:
     admin, first = shop.person("admin"), put(shop)
     other = {**shop.keys, "secret_key": keys_of_a_test()["secret_key"]}
+    shop.stripe.open_account(other["secret_key"])
     changed = shop.send("PUT", PATH, admin, other, **{"If-Match": first.headers["ETag"]})
     assert changed.get_json()["secret_key_last4"] == other["secret_key"][-4:]
     for method, body in (("PUT", other), ("DELETE", None)):
@@ -130,6 +138,7 @@ def test_only_admins_reach_the_accounts(shop: StripeAcademy, role: Any) -> None:
     ],
 )
 def test_keys_in_the_wrong_place_are_told_apart(shop: StripeAcademy, wrong: dict[str, str]) -> None:
+    shop.stripe.open_account("sk_test_1")
     answer = shop.send("PUT", PATH, shop.person("admin"), {**shop.keys, **wrong})
     if wrong == {"secret_key": "sk_test_1\n"}:
         assert answer.get_json()["secret_key_last4"] == "st_1"  # white space around it is dropped
@@ -178,12 +187,129 @@ def test_an_account_stays_while_something_is_open_there(shop: StripeAcademy) -> 
     top_up = shop.top_up(person, 5000, fake.ASKS_3DS).get_json()
     refused = shop.send("DELETE", PATH, admin)
     assert (refused.status_code, refused.get_json()["code"]) == (409, "payment_account_in_use")
-    assert refused.get_json()["open"] == 1
+    assert refused.get_json()["open"] == {"payments": 0, "top_ups": 1, "refunds": 0}
+    assert "Still open at stripe: 1 top-up." in refused.get_json()["detail"]
+    assert shop.get(PATH, admin).get_json()["open"] == refused.get_json()["open"]
     (intent,) = shop.stripe.intents(shop.keys["secret_key"])
     assert shop.tell(shop.finish(intent["id"])).status_code == 204
     assert shop.balance(person) == 5000
     assert shop.send("DELETE", PATH, admin).status_code == 204
     assert shop.get(f"/wallet/top-ups/{top_up['id']}", person).get_json()["state"] == "succeeded"
+
+
+def test_an_account_is_read_with_the_etag_that_a_change_names(shop: StripeAcademy) -> None:
+    admin, made = shop.person("admin"), put(shop)
+    read = shop.get(PATH, admin)
+    assert read.get_json() == made.get_json()
+    assert read.headers["ETag"] == made.headers["ETag"]
+    etag = {"If-Match": read.headers["ETag"]}
+    assert shop.send("DELETE", PATH, admin, **etag).status_code == 204
+    assert shop.get(PATH, admin).status_code == 404
+
+
+# --- keys are tried before they are kept
+
+
+def test_keys_that_stripe_does_not_know_are_refused(shop: StripeAcademy) -> None:
+    mistyped = {**shop.keys, "secret_key": keys_of_a_test()["secret_key"]}
+    answer = shop.send("PUT", PATH, shop.person("admin"), mistyped)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "keys_refused")
+    (error,) = answer.get_json()["errors"]
+    assert error["pointer"] == "/secret_key"
+    assert mistyped["secret_key"] not in answer.text
+    assert stored_nothing(shop)
+
+
+def test_a_restricted_key_that_may_not_list_payments_is_refused(shop: StripeAcademy) -> None:
+    error = {"error": {"type": "invalid_request_error", "message": "rk_test_*** may not."}}
+    shop.stripe.answers_next.append((403, json.dumps(error).encode()))
+    answer = put(shop)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "keys_refused")
+    assert "restricted" in answer.get_json()["errors"][0]["message"]
+
+
+def test_keys_are_not_kept_while_stripe_cannot_be_asked(shop: StripeAcademy) -> None:
+    shop.stripe.answers_next.append((500, b"{}"))
+    answer = put(shop)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "provider_unavailable")
+    assert stored_nothing(shop)
+    assert put(shop).status_code == 200
+
+
+def test_new_keys_that_are_refused_leave_the_old_ones(shop: StripeAcademy) -> None:
+    put(shop)
+    before = stored(shop)
+    mistyped = {**shop.keys, "secret_key": keys_of_a_test()["secret_key"]}
+    assert shop.send("PUT", PATH, shop.person("admin"), mistyped).status_code == 422
+    assert stored(shop) == before
+
+
+# --- removing an account while somebody buys
+
+
+def test_an_account_is_not_removed_under_a_purchase_that_has_read_it(shop: StripeAcademy) -> None:
+    put(shop)
+    person, admin = shop.person(), shop.person("admin")
+    actor = Actor(person.id, "student", new_id())
+    with ThreadPoolExecutor(1) as pool:
+        with shop.database.transaction(shop.scope) as session:
+            assert held_account(session) is not None
+            start_top_up(
+                session,
+                Doorbell(shop.settings.redis_url),
+                actor,
+                top_up_id=new_id(),
+                amount=Money(5000, "EUR"),
+                token=fake.GOOD,
+                provider="stripe",
+                most=5000,
+            )
+            removing = pool.submit(shop.send, "DELETE", PATH, admin)
+            shop.wait_for_a_lock()
+        removed = removing.result()
+    assert (removed.status_code, removed.get_json()["code"]) == (409, "payment_account_in_use")
+
+
+def test_a_purchase_waits_for_an_account_that_is_being_removed(shop: StripeAcademy) -> None:
+    put(shop)
+    person = shop.person()
+    with ThreadPoolExecutor(1) as pool:
+        with shop.database.transaction(shop.scope) as session:
+            admin = Actor(shop.person("admin").id, "admin", new_id())
+            delete_account(session, admin, "stripe", expected_version=None)
+            buying = pool.submit(shop.top_up, person, 5000, "tok_success")
+            shop.wait_for_a_lock()
+        bought = buying.result()
+    assert bought.get_json()["provider"] == "sandbox"  # which the installation has besides
+
+
+def test_nothing_is_begun_at_an_account_that_was_removed_at_the_same_moment(
+    shop: StripeAcademy,
+) -> None:
+    admin, buyers = shop.person("admin"), [shop.person() for _ in range(8)]
+    for person in buyers:
+        put(shop)
+
+        def step(number: int, person: Person = person) -> Any:
+            if number:
+                return shop.send("DELETE", PATH, admin)
+            return shop.top_up(person, 5000, fake.ASKS_3DS)
+
+        bought, removed = together(2, step)
+        there = bool(shop.rows("SELECT FROM payment_accounts"))
+        assert there is (removed.status_code == 409)
+        if removed.status_code == 204:
+            # refused, or begun at the sandbox, which does not know Stripe's tokens
+            assert bought.status_code == 402
+        else:
+            assert bought.get_json()["provider"] == "stripe"
+        open_there = (
+            "SELECT FROM provider_attempts WHERE provider = 'stripe' AND outcome = 'pending'"
+        )
+        assert there is bool(shop.rows(open_there))
+        for intent in shop.stripe.intents(shop.keys["secret_key"]):
+            if intent["status"] == "requires_action":
+                assert shop.tell(shop.finish(intent["id"])).status_code == 204
 
 
 # --- another key for the secrets

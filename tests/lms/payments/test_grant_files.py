@@ -61,12 +61,12 @@ def test_all_wrong_rows_are_told_at_once_and_nobody_gets_anything(academy: Acade
     answer = send(academy, admin, "\r\n".join(rows).encode())
     assert (answer.status_code, answer.get_json()["code"]) == (422, "wrong_shares")
     pointers = [error["pointer"] for error in answer.get_json()["errors"]]
-    assert sorted(pointers) == [
+    assert pointers == [
         "/rows/3/email",
         "/rows/4/amount",
         "/rows/5",
-        "/rows/6/amount",
         "/rows/6/email",
+        "/rows/6/amount",
     ]
     assert academy.balance(person) == 0
 
@@ -85,7 +85,7 @@ def test_somebody_in_two_rows_is_named(academy: Academy) -> None:
         b"\xef\xbb\xbfemail,amount\r\na@acme.example,25.00\r\n",
         b"email,amount\na@acme.example,25.00",
         b"Amount, E-mail".replace(b"E-mail", b"EMAIL") + b'\n25,"a@acme.example"\n',
-        b'"email","amount"\n\n" a@acme.example ","25.00"\n,\n',
+        b'"email","amount"\n\n" a@acme.example ","25.00"\n  \n',
     ],
     ids=["from a spreadsheet", "no last line end", "other order", "quotes and empty lines"],
 )
@@ -119,6 +119,28 @@ def test_what_is_no_amount_is_refused_and_never_rounded(currency: str, written: 
     shares, errors = read_shares(f"email,amount\na@acme.example,{written}".encode(), currency)
     assert shares == []
     assert [error["pointer"] for error in errors] == ["/rows/2/amount"]
+
+
+@pytest.mark.parametrize(
+    ("row", "pointer", "message"),
+    [
+        *((row, "/rows/3", "Names nobody; leave the line out.") for row in (",", " , ", ",,")),
+        ("b@acme.example", "/rows/3", "Has 1 field, not two."),
+        ("b@acme.example,25,00", "/rows/3", "Has 3 fields, not two."),
+        ("b@acme.example,0.00", "/rows/3/amount", "Must be more than nothing."),
+        (
+            "b@acme.example,10000000000.01",
+            "/rows/3/amount",
+            "Too much: at most 10000000000.00 EUR.",
+        ),
+        (f"b@acme.example,{'9' * 30}", "/rows/3/amount", "Too much: at most 10000000000.00 EUR."),
+        ("b@acme.example,2.5", "/rows/3/amount", "Not an amount of EUR; write it like 25.00."),
+    ],
+)
+def test_what_is_wrong_with_a_row_is_said(row: str, pointer: str, message: str) -> None:
+    shares, errors = read_shares(f"email,amount\na@acme.example,25\n{row}\n".encode(), "EUR")
+    assert [share.learner for share in shares] == ["a@acme.example"]
+    assert errors == [{"pointer": pointer, "message": message}]
 
 
 @pytest.mark.parametrize(

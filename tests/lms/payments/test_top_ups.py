@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -33,6 +34,23 @@ def test_a_declined_top_up_says_why_and_deposits_nothing(academy: Academy) -> No
     assert (row["state"], row["failure_code"]) == ("failed", "card_declined")
     again = academy.top_up(person, 5000, "tok_declined", key=key)
     assert (again.get_json(), again.headers["Idempotency-Replayed"]) == (problem, "true")
+
+
+def test_a_top_up_has_a_limit_that_the_installation_sets(
+    academy: Academy, settings: Settings
+) -> None:
+    person, sandbox_url = academy.person(), academy.settings.sandbox_url
+    with paying_app(replace(settings, max_top_up_amount=7000), sandbox_url) as app:
+        small = academy.with_app(app)
+        answer = small.top_up(person, 7001)
+        assert (answer.status_code, answer.get_json()["code"]) == (422, "top_up_too_large")
+        assert answer.get_json()["limit"] == {"amount": 7000, "currency": "EUR"}
+        assert answer.get_json()["errors"] == [
+            {"pointer": "/amount/amount", "message": "At most 70.00 EUR are deposited at once."}
+        ]
+        assert academy.rows("SELECT FROM wallet_top_ups WHERE user_id = :id", id=person.id) == []
+        assert small.top_up(person, 7000).status_code == 201
+    assert academy.balance(person) == 7000
 
 
 def test_a_token_that_nobody_has_is_a_decline(academy: Academy) -> None:

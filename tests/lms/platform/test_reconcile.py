@@ -14,8 +14,11 @@ from werkzeug.test import TestResponse
 
 from lms.checkout.reconcile import provider as at_provider
 from lms.checkout.reconcile.books import CHECKS
+from lms.checkout.reconcile.views import IN_A_REQUEST
 from lms.config import Settings
 from lms.core.ids import new_id
+from lms.payments.providers.base import PaymentPage
+from lms.payments.providers.sandbox import SandboxProvider
 from tenants.session import Database
 from tests.factories.accounts import PLATFORM_HOST, super_admin
 from tests.factories.money import NOWHERE, Academy, paying_app, running_sandbox
@@ -62,9 +65,11 @@ def test_books_that_agree_have_no_findings(academy: Academy) -> None:
     assert answer.get_json() == {
         "total": 0,
         "checks": [{"name": check.name, "total": 0, "findings": []} for check in CHECKS],
+        "provider_list": None,
     }
     compared = reconcile(academy, provider=True).get_json()
     assert compared["total"] == 0
+    assert compared["provider_list"] == {"payments": 1, "is_complete": True}
     names = [check["name"] for check in compared["checks"]]
     assert names == [*(check.name for check in CHECKS), *at_provider.CHECKS]
 
@@ -96,6 +101,23 @@ def test_the_provider_s_list_is_compared_when_it_is_asked_for(academy: Academy) 
     assert reconcile(academy, provider=True).get_json()["total"] == 2
     later = reconcile(academy, provider=True, since="2999-01-01T00:00:00Z")
     assert later.get_json()["total"] == 0
+
+
+def test_a_list_that_is_too_long_for_a_request_is_said_not_to_be_complete(
+    academy: Academy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [PaymentPage([], str(number)) for number in range(IN_A_REQUEST.pages + 1)]
+    asked: list[str | None] = []
+
+    def list_payments(_self: object, *, cursor: str | None, **_asked: object) -> PaymentPage:
+        asked.append(cursor)
+        return pages[len(asked) - 1]
+
+    monkeypatch.setattr(SandboxProvider, "list_payments", list_payments)
+    compared = reconcile(academy, provider=True).get_json()
+    assert compared["provider_list"] == {"payments": 0, "is_complete": False}
+    assert compared["total"] == 0  # what was paid may be on the pages that were not read
+    assert len(asked) == IN_A_REQUEST.pages
 
 
 @pytest.mark.parametrize("state", ["suspended", "deleting"])
