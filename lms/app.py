@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from lms.checkout import refund_views
+from lms.checkout import price_views, refund_views
 from lms.checkout import views as checkout_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
@@ -14,6 +14,7 @@ from lms.config import Settings
 from lms.core.encryption import SecretBox
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
+from lms.coupons import views as coupon_views
 from lms.courses import (
     content_views,
     run_views,
@@ -60,6 +61,8 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     grant_views.blp,
     statement_views.blp,
     payment_account_views.blp,
+    coupon_views.blp,
+    price_views.blp,
     checkout_views.blp,
     refund_views.blp,
     learning_views.blp,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lms.core import models as core
+from lms.coupons import models as coupons
 from lms.courses import models as courses
 from lms.enrollments import models as enrollments
 from lms.learning import models as learning
@@ -13,6 +14,8 @@ from lms.users import models as users
 from tenants import models as tenants
 from tenants.base import PlatformBase, TenantBase
 
-ROOMS = (tenants, core, users, media, courses, payments, enrollments, learning, platform)
+ROOMS = (
+    *(tenants, core, users, media, courses, payments, coupons, enrollments, learning, platform),
+)
 TENANT_TABLES = TenantBase.metadata
 PLATFORM_TABLES = PlatformBase.metadata

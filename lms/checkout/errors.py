@@ -26,7 +26,7 @@ class PaymentMethodError(ConflictError):
 
 
 class RunChangedError(ConflictError):
-    """The run changed while the request was decided."""
+    """The run, or the coupon, changed while the request was decided."""
 
     code = "run_changed"
 

@@ -1,4 +1,7 @@
-"""Unpaid seats whose time is up: given back by the clock, or when somebody else needs one."""
+"""Unpaid seats whose time is up: given back by the clock, or when somebody else needs one.
+
+With a seat goes the use of the coupon with which it was to be paid.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from lms.checkout import redemptions
 from lms.core.ids import new_id
 from lms.enrollments.transitions import Change, try_move
 
@@ -19,7 +23,7 @@ LET_GO = text("""
      WHERE e.id = :id AND e.state = 'pending' AND e.hold_until <= now()
        AND payments.id = e.payment_id AND payments.live
        AND payments.state IN ('created', 'pending')
-    RETURNING payments.id
+    RETURNING payments.id, payments.coupon_used
 """)
 FIND_OVERDUE = text("""
     SELECT count(*) FROM enrollments
@@ -45,7 +49,7 @@ EXPIRE_OVERDUE = text("""
            SET live = false, version = payments.version + 1
           FROM overdue
          WHERE payments.id = overdue.id
-        RETURNING overdue.enrollment_id
+        RETURNING overdue.id, overdue.enrollment_id, payments.coupon_used
     ), expired AS (
         UPDATE enrollments
            SET state = 'expired', version = enrollments.version + 1, hold_until = NULL,
@@ -66,7 +70,8 @@ EXPIRE_OVERDUE = text("""
                USING (number)
         RETURNING id
     )
-    SELECT (SELECT count(*) FROM let_go) AS let_go, (SELECT count(*) FROM recorded) AS expired
+    SELECT (SELECT count(*) FROM let_go) AS let_go, (SELECT count(*) FROM recorded) AS expired,
+           ARRAY(SELECT id FROM let_go WHERE coupon_used) AS with_coupon
 """)
 
 
@@ -78,10 +83,13 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     Returns:
         Whether it expired now.
     """
-    if session.execute(LET_GO, {"id": enrollment_id}).one_or_none() is None:
+    let_go = session.execute(LET_GO, {"id": enrollment_id}).one_or_none()
+    if let_go is None:
         return False
     if not try_move(session, enrollment_id, "expired", Change(HOLD_RAN_OUT), only_from="pending"):
         raise RuntimeError(f"enrollment {enrollment_id} changed without its payment")
+    if let_go.coupon_used:
+        redemptions.give_back(session, [let_go.id])
     return True
 
 
@@ -112,3 +120,5 @@ def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:
     ).one()
     if done.let_go != done.expired:
         raise RuntimeError(f"enrollments of run {run_id} changed without their payments")
+    if done.with_coupon:
+        redemptions.give_back(session, done.with_coupon)

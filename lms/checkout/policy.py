@@ -29,7 +29,7 @@ class Step:
     """The step of a refund policy that applies at a moment.
 
     Attributes:
-        percent: of the price, 0 to 100.
+        percent: of what was paid, 0 to 100.
         until: when it ends, UTC; None after the last step.
         next_percent: what applies from then on; None after the last step.
     """

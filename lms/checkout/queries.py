@@ -25,7 +25,7 @@ class QuotedRefund:
         currency: of the amounts, ISO 4217.
         amount: minor units that would be given back.
         refunded_amount: minor units given back, or on their way, already.
-        percent: of the price, by the step of the policy that applies.
+        percent: of what was paid, by the step of the policy that applies.
         until: when that step ends, UTC; None when none applies.
         next_percent: what applies from then on.
         nothing_because: why the amount is 0; None when it is more.

@@ -105,7 +105,7 @@ def get_refund_quote(call: Call, payment_id: UUID) -> QuotedRefund:
     """Read what you would get back if you withdrew now, and why.
 
     Of a payment of yours, or any for admins; any other one is 404. By the refund policy that held
-    when it was paid: `percent` of the price until `until`, then `next_percent`, less what was
+    when it was paid: `percent` of what was paid until `until`, then `next_percent`, less what was
     given back before. Without a policy it is all until the run starts. When `amount` is 0,
     `nothing_because` says why: `not_paid` (money that arrives after you left is given back in
     full), `free`, `already_given_back`, `enrollment_completed`, `enrollment_ended`,

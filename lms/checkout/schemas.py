@@ -9,6 +9,8 @@ from marshmallow import validate
 
 from lms.checkout.policy import NothingBecause
 from lms.checkout.refunds import Destination
+from lms.coupons.errors import BUYERS_REFUSALS
+from lms.coupons.schemas import CouponCode
 from lms.enrollments.schemas import EnrollmentOut
 from lms.http.schemas import Schema, Text, UtcDateTime
 from lms.payments.schemas import (
@@ -51,6 +53,49 @@ class EnrollmentIn(Schema):
     """How to enroll in a run."""
 
     payment = ma.fields.Nested(PaymentMethodIn, required=True)
+    coupon = CouponCode(
+        load_default=None,
+        allow_none=True,
+        metadata={"description": "Code of a coupon; with it, the price is less.", "example": None},
+    )
+
+
+class PriceQuery(Schema):
+    """With which coupon."""
+
+    coupon = CouponCode(load_default=None, metadata={"description": "Code of a coupon."})
+
+
+class PriceOut(Schema):
+    """What a run costs you now."""
+
+    run_id = ma.fields.UUID(required=True)
+    list_price = MoneyOf(required=True, attribute="list_amount")
+    discount = MoneyOf(
+        required=True,
+        attribute="discount_amount",
+        metadata={"description": "What the coupon takes off; 0 while it is refused."},
+    )
+    price = MoneyOf(
+        required=True,
+        attribute="amount",
+        metadata={"description": "What you pay: `list_price` less `discount`."},
+    )
+    methods = ma.fields.List(
+        ma.fields.String(validate=validate.OneOf(METHODS)),
+        required=True,
+        metadata={"description": "How it can be paid."},
+    )
+    coupon = ma.fields.String(
+        required=True, allow_none=True, metadata={"description": "The code, in capital letters."}
+    )
+    coupon_refused_because = ma.fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf([refusal.code for refusal in BUYERS_REFUSALS]),
+        metadata={"description": "The `code` with which buying would be refused; null when taken."},
+    )
+    quoted_at = UtcDateTime(required=True, metadata={"description": "The moment that it is for."})
 
 
 class PurchaseOut(Schema):
@@ -102,7 +147,7 @@ class RefundQuoteOut(Schema):
     )
     percent = ma.fields.Integer(
         required=True,
-        metadata={"description": "Of the price, by the step that applies now.", "example": 50},
+        metadata={"description": "Of what was paid, by the step that applies now.", "example": 50},
     )
     until = UtcDateTime(
         required=True,

@@ -13,10 +13,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from lms.checkout import redemptions
 from lms.checkout.refund_answers import apply_refund
 from lms.checkout.refunds import LATE_MONEY, refund_late_money
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
+from lms.coupons.errors import CouponUsedUpError
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, move, try_move
@@ -47,7 +49,7 @@ FAIL = text("""
            version = version + 1,
            provider_payment_id = COALESCE(CAST(:provider_id AS text), provider_payment_id)
      WHERE id = :id AND method = 'provider' AND state IN ('created', 'pending')
-    RETURNING id
+    RETURNING coupon_used
 """)
 WAIT = text("""
     UPDATE payments
@@ -55,7 +57,10 @@ WAIT = text("""
            provider_payment_id = COALESCE(CAST(:provider_id AS text), provider_payment_id)
      WHERE id = :id AND method = 'provider' AND state = 'created'
 """)
-REVIVE = text("UPDATE payments SET live = true WHERE id = :id")
+REVIVE = text("""
+    UPDATE payments SET live = true, coupon_used = coupon_code IS NOT NULL WHERE id = :id
+    RETURNING coupon_used
+""")
 KEPT_EVENTS_APPLIED = text("""
     UPDATE webhook_events SET applied_at = now()
       FROM (SELECT provider, account, event_id FROM webhook_events
@@ -128,8 +133,11 @@ def apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer
             receipts.issue(session, "payment", payment_id)
     elif answer.status in ("failed", "canceled"):
         values = {**values, "state": answer.status, "code": answer.code}
-        if session.execute(FAIL, values).one_or_none() is not None:
+        failed = session.execute(FAIL, values).one_or_none()
+        if failed is not None:
             _let_seat_go(session, payment_id)
+            if failed.coupon_used:
+                redemptions.give_back(session, [payment_id])
     elif answer.status == "pending":
         session.execute(WAIT, values)
     record_answer(session, payment_id, answer)
@@ -266,16 +274,19 @@ def _seat(session: Session, doorbell: Doorbell, payment_id: UUID, *, was_live: b
 def _seat_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool:
     """Reopen an expired enrollment when a seat is free and no newer enrollment took its place.
 
-    Only while the run is still offered, with the version that the learner paid for.
+    Only while the run is still offered, with the version that the learner paid for; and when the
+    payment names a coupon, while a use of it is left.
     """
     try:
         # the connection's savepoint: one of the session would bind it to the organization anew
         with session.connection().begin_nested():
             if session.execute(HOLD_RUN, {"id": enrollment_id}).one_or_none() is None:
                 return False
-            session.execute(REVIVE, {"id": payment_id})
+            revived = session.execute(REVIVE, {"id": payment_id}).one()
             move(session, enrollment_id, "active", Change("paid_late"))
-    except (RunFullError, TransitionNotAllowedError):
+            if revived.coupon_used:
+                redemptions.take_again(session, payment_id)
+    except (RunFullError, TransitionNotAllowedError, CouponUsedUpError):
         return False
     except IntegrityError as error:
         if "uq_payments_live" in str(error.orig) or "uq_enrollments_live" in str(error.orig):

@@ -13,7 +13,8 @@ from lms.checkout import settlement, webhooks
 from lms.checkout.errors import SeatGoneError
 from lms.checkout.holds import make_room
 from lms.checkout.operations import start_purchase
-from lms.checkout.purchase import Order, Purchase, find_purchase
+from lms.checkout.orders import Order
+from lms.checkout.purchase import Purchase, find_purchase
 from lms.checkout.schemas import EnrollmentIn, PurchaseOut, WithdrawalOut
 from lms.checkout.withdrawals import Withdrawal, find_withdrawal, withdraw
 from lms.config import Settings
@@ -102,8 +103,11 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     409: `run_full` (with `capacity` and `next_hold_until`, or with the `refund` of money that came
     too late), `enrollment_closed` (with `opens_at` and `closes_at`), `already_enrolled`,
     `payment_method_not_possible` (with what is expected), `currency_mismatch`, `wallet_frozen`
-    (with what is `owed`),
-    `provider_not_configured`.
+    (with what is `owed`), `provider_not_configured`; and when the coupon is not taken,
+    `coupon_unknown`, `coupon_not_for_run`, `coupon_currency_mismatch`, `coupon_not_yet_valid` (with
+    `valid_from`), `coupon_expired` (with `valid_until`), `coupon_already_used`, `coupon_used_up`,
+    `coupon_without_effect`: `GET /runs/{id}/price` tells beforehand. A coupon that leaves nothing
+    to pay makes the method `free`.
     """
     method, token = body["payment"]["method"], body["payment"].get("token")
     doorbell = call.use(Doorbell)
@@ -116,6 +120,7 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
                 payment_id=payment_id,
                 run_id=run_id,
                 method=method,
+                coupon_code=body["coupon"],
                 provider=None if provider is None else provider.name,
                 hold_seconds=call.use(Settings).seat_hold_seconds,
             )

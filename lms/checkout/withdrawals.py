@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from lms.checkout import redemptions
 from lms.checkout.policy import WITHDRAWABLE_STATES, quote_refund
 from lms.checkout.refund_answers import NOT_LIVE
 from lms.checkout.refunds import begin_refund
@@ -26,7 +27,7 @@ from lms.payments.operations import ASK_AGAIN_AFTER
 CANCEL_UNPAID = text("""
     UPDATE payments SET live = false, version = version + 1
      WHERE id = :id AND live AND state IN ('created', 'pending')
-    RETURNING id
+    RETURNING coupon_used
 """)
 # Wallet before payment, as every posting: what was given back of it stands until the commit.
 HOLD_MONEY = text("""
@@ -86,9 +87,12 @@ def _withdraw(
     enrollment, payment, starts_at, now = _find(session, actor, enrollment_id)
     change = Change("withdrawn", actor.user_id, subject_id)
     if enrollment.state == "pending":
-        if session.execute(CANCEL_UNPAID, {"id": payment.id}).one_or_none() is None:
+        cancelled = session.execute(CANCEL_UNPAID, {"id": payment.id}).one_or_none()
+        if cancelled is None:
             refuse(session, enrollment_id, "cancelled")
         move(session, enrollment_id, "cancelled", change)
+        if cancelled.coupon_used:
+            redemptions.give_back(session, [payment.id])
         return
     if enrollment.state not in WITHDRAWABLE_STATES:
         refuse(session, enrollment_id, "withdrawn")

@@ -23,18 +23,19 @@ FIND_ENTRIES = text("""
     WITH entries AS (
         SELECT 'payment' AS entry, p.id, p.succeeded_at, p.id AS payment_id, p.user_id, p.run_id,
                p.method, p.provider, p.provider_payment_id AS provider_id, p.amount, p.currency,
-               '' AS reason, c.year, c.number
+               '' AS reason, p.amount + p.discount_amount AS list_amount, p.discount_amount,
+               p.coupon_code, c.year, c.number
           FROM payments p LEFT JOIN receipts c ON c.payment_id = p.id
          WHERE p.state = 'succeeded' AND p.amount > 0
         UNION ALL
         SELECT 'top_up', t.id, t.succeeded_at, NULL, t.user_id, NULL, 'provider', t.provider,
-               t.provider_payment_id, t.amount, t.currency, '', c.year, c.number
+               t.provider_payment_id, t.amount, t.currency, '', NULL, NULL, NULL, c.year, c.number
           FROM wallet_top_ups t LEFT JOIN receipts c ON c.top_up_id = t.id
          WHERE t.state = 'succeeded'
         UNION ALL
         SELECT 'refund', r.id, r.succeeded_at, p.id, p.user_id, p.run_id, r.destination,
                CASE WHEN r.destination = 'provider' THEN p.provider END, r.provider_refund_id,
-               -r.amount, r.currency, r.reason, c.year, c.number
+               -r.amount, r.currency, r.reason, NULL, NULL, NULL, c.year, c.number
           FROM refunds r JOIN payments p ON p.id = r.payment_id
           LEFT JOIN receipts c ON c.refund_id = r.id
          WHERE r.state = 'succeeded'
@@ -50,7 +51,7 @@ FIND_ENTRIES = text("""
 COLUMNS = (
     *("entry", "id", "succeeded_at", "receipt", "payment_id", "user_id", "email", "name"),
     *("run_id", "run_title", "method", "provider", "provider_id", "reason"),
-    *("amount_minor", "amount", "currency"),
+    *("amount_minor", "amount", "currency", "list_price_minor", "discount_minor", "coupon"),
 )
 
 
@@ -80,4 +81,5 @@ def _lines(rows: Sequence[Row[Any]]) -> Iterator[Sequence[Cell]]:
             *(row.email, row.name, row.run_id, row.run_title, row.method, row.provider),
             *(row.provider_id, row.reason, row.amount),
             *(Money(row.amount, row.currency).decimal, row.currency),
+            *(row.list_amount, row.discount_amount, row.coupon_code),
         )

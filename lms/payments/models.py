@@ -105,7 +105,9 @@ class Payment(TenantBase):
 
     `live` holds until it failed, was cancelled or its enrollment ended: one live payment per user
     and run. Refunded and partially refunded are derived from `refunded_amount`. `refund_policy`
-    is the run's at the time of paying.
+    is the run's at the time of paying. `amount` is what is paid: the run's price at that time less
+    `discount_amount`. `coupon_used` tells whether it counts as a use of its coupon: from the
+    beginning, until it fails or its hold runs out unpaid.
     """
 
     __tablename__ = "payments"
@@ -121,8 +123,21 @@ class Payment(TenantBase):
         CheckConstraint(
             "(state = 'succeeded') = (succeeded_at IS NOT NULL)", name="paid_has_a_date"
         ),
+        CheckConstraint("discount_amount >= 0", name="discount_not_negative"),
+        CheckConstraint(
+            "(coupon_code IS NOT NULL) = (discount_amount > 0)", name="discount_by_coupon"
+        ),
+        CheckConstraint("NOT coupon_used OR coupon_code IS NOT NULL", name="use_of_a_coupon"),
+        CheckConstraint(
+            "NOT live OR coupon_code IS NULL OR coupon_used", name="live_uses_its_coupon"
+        ),
         Index("uq_payments_live", "user_id", "run_id", unique=True, postgresql_where=text("live")),
         Index("ix_payments_run_id", "run_id"),
+        Index(
+            "ix_payments_coupon_code",
+            *("coupon_code", "id"),
+            postgresql_where=text("coupon_code IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -138,9 +153,21 @@ class Payment(TenantBase):
     failure_code: Mapped[str | None]
     refunded_amount: Mapped[int] = mapped_column(server_default="0")
     refund_policy: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
+    discount_amount: Mapped[int] = mapped_column(server_default="0")
+    # Asked at the commit: a purchase writes its payment before it locks the coupon, and refuses
+    # when an admin deletes the coupon in between.
+    coupon_code: Mapped[str | None] = mapped_column(
+        ForeignKey("coupons.code", deferrable=True, initially="DEFERRED")
+    )
+    coupon_used: Mapped[bool] = mapped_column(server_default=text("false"))
     succeeded_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def list_amount(self) -> int:
+        """The run's price when it was bought, in minor units: what is paid and the discount."""
+        return self.amount + self.discount_amount
 
 
 class WalletTopUp(TenantBase):

@@ -49,6 +49,21 @@ class ReceiptOut(Schema):
         },
     )
     amount = ma.fields.Nested(MoneySchema, required=True)
+    list_price = ma.fields.Nested(
+        MoneySchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of a payment: what it would have cost without `discount`."},
+    )
+    discount = ma.fields.Nested(
+        MoneySchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of a payment: what the coupon took off."},
+    )
+    coupon = ma.fields.String(
+        required=True, allow_none=True, metadata={"description": "The coupon's code, if any."}
+    )
     payment_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.payment_id")
     top_up_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.top_up_id")
     refund_id = ma.fields.UUID(required=True, allow_none=True, attribute="receipt.refund_id")

@@ -1,8 +1,9 @@
 """Receipts: one for each movement of real money, numbered by year without gaps.
 
 The number is counted up in the transaction of the movement, as the last of its locks (wallet,
-payment, enrollment, seats, receipt number): what is rolled back gives its number back. All receipts
-of a year wait for each other, so the number is taken together with COMMIT and held no longer.
+payment, enrollment, seats, coupon, receipt number): what is rolled back gives its number back. All
+receipts of a year wait for each other, so the number is taken together with COMMIT and held no
+longer.
 """
 
 from __future__ import annotations
@@ -59,12 +60,14 @@ ISSUE: LiteralString = """
 
 # For people who read them: names and titles are those of today, the money is that of then.
 FIND_CONTEXTS = text("""
-    SELECT r.year, r.number, u.name, u.email, c.title AS course_title, k.title AS run_title
+    SELECT r.year, r.number, u.name, u.email, c.title AS course_title, k.title AS run_title,
+           s.amount + s.discount_amount AS list_amount, s.discount_amount, s.coupon_code
       FROM unnest(CAST(:years AS bigint[]), CAST(:numbers AS bigint[])) AS sought (year, number)
       JOIN receipts r ON r.year = sought.year AND r.number = sought.number
       JOIN users u ON u.id = r.user_id
       LEFT JOIN refunds f ON f.id = r.refund_id
       LEFT JOIN payments p ON p.id = COALESCE(r.payment_id, f.payment_id)
+      LEFT JOIN payments s ON s.id = r.payment_id
       LEFT JOIN course_runs k ON k.id = p.run_id
       LEFT JOIN courses c ON c.id = k.course_id
 """)
@@ -81,6 +84,9 @@ class ReceiptView:
         email: theirs.
         course_title: of what was bought; None for a top-up.
         run_title: so too.
+        list_price: of a payment, what it would have cost without a coupon; else None.
+        discount: of a payment, what the coupon took off; else None.
+        coupon: the coupon's code, if there was one.
     """
 
     receipt: Receipt
@@ -89,6 +95,9 @@ class ReceiptView:
     email: str
     course_title: str | None
     run_title: str | None
+    list_price: Money | None
+    discount: Money | None
+    coupon: str | None
 
     @property
     def number(self) -> str:
@@ -199,6 +208,7 @@ def _views(session: Session, rows: Sequence[Receipt]) -> list[ReceiptView]:
     views: list[ReceiptView] = []
     for row in rows:
         context = contexts[row.year, row.number]
+        is_payment = row.payment_id is not None
         views.append(
             ReceiptView(
                 receipt=row,
@@ -207,6 +217,9 @@ def _views(session: Session, rows: Sequence[Receipt]) -> list[ReceiptView]:
                 email=context.email,
                 course_title=context.course_title,
                 run_title=context.run_title,
+                list_price=Money(context.list_amount, row.currency) if is_payment else None,
+                discount=Money(context.discount_amount, row.currency) if is_payment else None,
+                coupon=context.coupon_code,
             )
         )
     return views

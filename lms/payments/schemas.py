@@ -195,7 +195,17 @@ class PaymentOut(Schema):
     id = ma.fields.UUID(required=True)
     user_id = ma.fields.UUID(required=True)
     run_id = ma.fields.UUID(required=True)
-    amount = MoneyOf(required=True)
+    amount = MoneyOf(
+        required=True, metadata={"description": "What is paid: `list_price` less `discount`."}
+    )
+    list_price = MoneyOf(required=True, attribute="list_amount")
+    discount = MoneyOf(required=True, attribute="discount_amount")
+    coupon = ma.fields.String(
+        required=True,
+        allow_none=True,
+        attribute="coupon_code",
+        metadata={"description": "Code of the coupon that gave the discount.", "example": None},
+    )
     refunded_amount = MoneyOf(
         required=True,
         metadata={

@@ -104,7 +104,8 @@ def export_payments(call: Call, query: dict[str, Any]) -> Response:
 
     For admins. Amounts are there in minor units and as decimal numbers; refunds are negative. The
     column `entry` tells them apart: a wallet is filled by a `top_up`, and a `payment` by `wallet`
-    is money that came before. Free enrollments are left out. Texts that a spreadsheet would run
-    begin with an apostrophe. 422 `period_too_long` with the `limit` of rows.
+    is money that came before. Beside a payment are its list price, the discount and the coupon that
+    gave it. Free enrollments are left out. Texts that a spreadsheet would run begin with an
+    apostrophe. 422 `period_too_long` with the `limit` of rows.
     """
     return csv_file(payments_file(call.session, **query), "payments.csv")

@@ -432,6 +432,40 @@ CREATE TABLE video_renditions (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "video_renditions" TO __organization_role__;
 
+CREATE TABLE coupons (
+	id UUID NOT NULL, 
+	code TEXT NOT NULL, 
+	percent_off BIGINT, 
+	amount_off BIGINT, 
+	currency TEXT, 
+	run_id UUID, 
+	valid_from TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	valid_until TIMESTAMP WITH TIME ZONE, 
+	max_uses BIGINT, 
+	max_uses_per_learner BIGINT DEFAULT '1' NOT NULL, 
+	uses BIGINT DEFAULT '0' NOT NULL, 
+	is_active BOOLEAN DEFAULT true NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_by UUID NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_coupons PRIMARY KEY (id), 
+	CONSTRAINT uq_coupons_id_max_uses_per_learner UNIQUE (id, max_uses_per_learner), 
+	CONSTRAINT ck_coupons_code_form CHECK (code ~ '^[A-Z0-9_-]{3,40}$'), 
+	CONSTRAINT ck_coupons_takes_off_one_thing CHECK (num_nonnulls(percent_off, amount_off) = 1), 
+	CONSTRAINT ck_coupons_percent_range CHECK (percent_off BETWEEN 1 AND 100), 
+	CONSTRAINT ck_coupons_amount_positive CHECK (amount_off > 0), 
+	CONSTRAINT ck_coupons_amount_has_a_currency CHECK ((amount_off IS NULL) = (currency IS NULL)), 
+	CONSTRAINT ck_coupons_valid_from_before_until CHECK (valid_from < valid_until), 
+	CONSTRAINT ck_coupons_learners_may_use_it CHECK (max_uses_per_learner > 0), 
+	CONSTRAINT ck_coupons_uses_not_negative CHECK (uses >= 0), 
+	CONSTRAINT ck_coupons_never_overused CHECK (uses <= max_uses), 
+	CONSTRAINT uq_coupons_code UNIQUE (code), 
+	CONSTRAINT fk_coupons_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id), 
+	CONSTRAINT fk_coupons_created_by_users FOREIGN KEY(created_by) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "coupons" TO __organization_role__;
+
 CREATE TABLE media_files (
 	id UUID NOT NULL, 
 	lesson_id UUID NOT NULL, 
@@ -449,6 +483,31 @@ CREATE INDEX ix_media_files_lesson_id ON media_files (lesson_id);
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "media_files" TO __organization_role__;
 
+CREATE TABLE run_seats (
+	run_id UUID NOT NULL, 
+	capacity BIGINT, 
+	taken BIGINT DEFAULT '0' NOT NULL, 
+	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
+	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
+	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
+	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "run_seats" TO __organization_role__;
+
+CREATE TABLE coupon_learners (
+	coupon_id UUID NOT NULL, 
+	user_id UUID NOT NULL, 
+	max_uses BIGINT NOT NULL, 
+	uses BIGINT NOT NULL, 
+	CONSTRAINT pk_coupon_learners PRIMARY KEY (coupon_id, user_id), 
+	CONSTRAINT fk_coupon_learners_coupon_id_max_uses_coupons FOREIGN KEY(coupon_id, max_uses) REFERENCES coupons (id, max_uses_per_learner), 
+	CONSTRAINT ck_coupon_learners_never_overused CHECK (uses BETWEEN 0 AND max_uses), 
+	CONSTRAINT fk_coupon_learners_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "coupon_learners" TO __organization_role__;
+
 CREATE TABLE payments (
 	id UUID NOT NULL, 
 	user_id UUID NOT NULL, 
@@ -463,6 +522,9 @@ CREATE TABLE payments (
 	failure_code TEXT, 
 	refunded_amount BIGINT DEFAULT '0' NOT NULL, 
 	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
+	discount_amount BIGINT DEFAULT '0' NOT NULL, 
+	coupon_code TEXT, 
+	coupon_used BOOLEAN DEFAULT false NOT NULL, 
 	succeeded_at TIMESTAMP WITH TIME ZONE, 
 	version BIGINT DEFAULT '1' NOT NULL, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
@@ -476,27 +538,22 @@ CREATE TABLE payments (
 	CONSTRAINT ck_payments_free_is_zero CHECK ((method = 'free') = (amount = 0)), 
 	CONSTRAINT ck_payments_provider_named CHECK ((method = 'provider') = (provider IS NOT NULL)), 
 	CONSTRAINT ck_payments_paid_has_a_date CHECK ((state = 'succeeded') = (succeeded_at IS NOT NULL)), 
+	CONSTRAINT ck_payments_discount_not_negative CHECK (discount_amount >= 0), 
+	CONSTRAINT ck_payments_discount_by_coupon CHECK ((coupon_code IS NOT NULL) = (discount_amount > 0)), 
+	CONSTRAINT ck_payments_use_of_a_coupon CHECK (NOT coupon_used OR coupon_code IS NOT NULL), 
+	CONSTRAINT ck_payments_live_uses_its_coupon CHECK (NOT live OR coupon_code IS NULL OR coupon_used), 
 	CONSTRAINT fk_payments_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
-	CONSTRAINT fk_payments_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id)
+	CONSTRAINT fk_payments_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id), 
+	CONSTRAINT fk_payments_coupon_code_coupons FOREIGN KEY(coupon_code) REFERENCES coupons (code) DEFERRABLE INITIALLY DEFERRED
 );
+
+CREATE INDEX ix_payments_coupon_code ON payments (coupon_code, id) WHERE coupon_code IS NOT NULL;
 
 CREATE INDEX ix_payments_run_id ON payments (run_id);
 
 CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "payments" TO __organization_role__;
-
-CREATE TABLE run_seats (
-	run_id UUID NOT NULL, 
-	capacity BIGINT, 
-	taken BIGINT DEFAULT '0' NOT NULL, 
-	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
-	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
-	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
-	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
-);
-
-GRANT SELECT, INSERT, UPDATE, DELETE ON "run_seats" TO __organization_role__;
 
 CREATE TABLE enrollments (
 	id UUID NOT NULL, 

@@ -48,6 +48,7 @@ MESSAGES = {
     "Must not be zero.": "two ranges with a hole between them would bury the document",
     "Not an IANA time zone.": "the list of time zones is IANA's",
     "Not an ISO 4217 currency.": "the list of currencies is ISO 4217's",
+    "Give one of `percent_off` and `amount_off`.": "one of two members",
     "Only for payments by the provider.": "a token belongs to one method of payment",
     "Only for 'dwell'.": "members of the other completion rules",
     "Only for 'watched'.": "members of the other completion rules",

@@ -37,6 +37,7 @@ def move_money(academy: Academy) -> dict[str, UUID]:
         **_come_late(academy),
         **_top_up(academy),
         **_take_back(academy, admin),
+        **_redeem(academy),
     }
     return {name: UUID(str(value)) for name, value in ids.items()}
 
@@ -93,9 +94,12 @@ def _leave(academy: Academy, person: Person, purchase: dict[str, Any]) -> None:
     assert academy.post(path, person).status_code == 200
 
 
-def _begin(academy: Academy, *, run_id: UUID | None = None) -> dict[str, Any]:
-    run_id = run_id or academy.run()
-    answer = academy.enroll(academy.person(), run_id, "provider", token="tok_pending")
+def _begin(
+    academy: Academy, *, run_id: UUID | None = None, coupon: str | None = None
+) -> dict[str, Any]:
+    answer = academy.enroll(
+        academy.person(), run_id or academy.run(), "provider", token="tok_pending", coupon=coupon
+    )
     assert answer.status_code == 202
     return answer.get_json()
 
@@ -184,6 +188,22 @@ def _take_back(academy: Academy, admin: Person) -> dict[str, Any]:
         "reversed_top_up": top_up_id,
         "grant": granted.get_json()["id"],
         "granted_wallet": one(academy, wallet, id=other.id),
+    }
+
+
+def _redeem(academy: Academy) -> dict[str, Any]:
+    code, person = academy.coupon(max_uses_per_learner=2), academy.person(money=2 * PRICE)
+    kept, left = (academy.enroll(person, academy.run(), coupon=code).get_json() for _ in range(2))
+    _leave(academy, person, left)
+    unpaid = _begin(academy, coupon=code)
+    _let_hold_run_out(academy, unpaid)
+    return {
+        "coupon": one(academy, "SELECT id FROM coupons WHERE code = :code", code=code),
+        "coupon_user": person.id,
+        "coupon_payment": kept["payment"]["id"],
+        "coupon_left": left["payment"]["id"],
+        "coupon_unpaid": unpaid["payment"]["id"],
+        "coupon_unpaid_user": unpaid["payment"]["user_id"],
     }
 
 

@@ -33,6 +33,7 @@ from lms.core.actor import AccountType
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
+from lms.coupons.models import Coupon
 from lms.courses.models import (
     Course,
     CourseInstructor,
@@ -73,6 +74,13 @@ WRONG_SEATS = text("""
     SELECT s.run_id FROM run_seats s
      WHERE s.taken <> (SELECT count(*) FROM enrollments e WHERE e.run_id = s.run_id
                           AND e.state IN ('pending', 'active', 'suspended', 'completed'))
+""")
+WRONG_COUPONS = text("""
+    SELECT c.id FROM coupons c
+     WHERE c.uses <> (SELECT count(*) FROM payments p
+                       WHERE p.coupon_code = c.code AND p.coupon_used)
+        OR c.uses <> (SELECT COALESCE(sum(l.uses), 0) FROM coupon_learners l
+                       WHERE l.coupon_id = c.id)
 """)
 WRONG_PAYMENTS = text("""
     SELECT p.id FROM payments p LEFT JOIN enrollments e ON e.payment_id = p.id
@@ -266,6 +274,18 @@ class Academy:
             session.add(RunSeats(run_id=run_id, capacity=capacity))
         return run_id
 
+    def coupon(self, **terms: Any) -> str:
+        """Make a coupon, half the price off unless the terms say otherwise; gives its code."""
+        code = f"C-{new_id().hex[-12:].upper()}"
+        if "amount_off" in terms:
+            terms.setdefault("currency", "EUR")
+        else:
+            terms.setdefault("percent_off", 50)
+        admin_id = self.person("admin").id
+        with self.database.transaction(self.scope) as session:
+            session.add(Coupon(id=new_id(), code=code, created_by=admin_id, **terms))
+        return code
+
     # --- over HTTP
 
     def get(self, path: str, person: Person, **query: str) -> TestResponse:
@@ -294,10 +314,12 @@ class Academy:
         method: str = "wallet",
         *,
         token: str | None = None,
+        coupon: str | None = None,
         key: str | None = None,
     ) -> TestResponse:
         payment = {"method": method} if token is None else {"method": method, "token": token}
-        return self.post(f"/runs/{run_id}/enrollments", person, {"payment": payment}, key=key)
+        body = {"payment": payment} if coupon is None else {"payment": payment, "coupon": coupon}
+        return self.post(f"/runs/{run_id}/enrollments", person, body, key=key)
 
     def top_up(
         self, person: Person, amount: int, token: str = "tok_success", *, key: str | None = None
@@ -427,11 +449,16 @@ class Academy:
         sql = "SELECT taken FROM run_seats WHERE run_id = :run_id"
         return self.rows(sql, run_id=run_id)[0]["taken"]
 
+    def coupon_uses(self, code: str) -> int:
+        """How many uses of a coupon are counted."""
+        return self.rows("SELECT uses FROM coupons WHERE code = :code", code=code)[0]["uses"]
+
     def assert_books_balance(self) -> None:
-        """Wallets equal their journals, seats their enrollments, payments what hangs on them."""
+        """Wallets equal their journals, seats and coupons' counters what is there, and so on."""
         with self.database.transaction(self.scope) as session:
             assert session.execute(WRONG_WALLETS).all() == []
             assert session.execute(WRONG_SEATS).all() == []
+            assert session.execute(WRONG_COUPONS).all() == []
             assert session.execute(WRONG_PAYMENTS).all() == []
 
     def recorded_name(self, payment_id: str) -> str:

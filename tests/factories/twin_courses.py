@@ -181,7 +181,7 @@ def published(ids: TwinIds, canary: str) -> PublishedVersion:
     )
 
 
-def run(ids: TwinIds, canary: str) -> list[Any]:
+def run(ids: TwinIds, canary: str, mark: int) -> list[Any]:
     """A run that takes enrollments, and its seats."""
     return [
         CourseRun(
@@ -194,7 +194,7 @@ def run(ids: TwinIds, canary: str) -> list[Any]:
             starts_at=now() + timedelta(days=2),
             ends_at=now() + timedelta(days=9),
             capacity=10,
-            price_amount=500,
+            price_amount=mark,
             currency="EUR",
         ),
         RunSeats(run_id=ids.run_id, capacity=10, taken=1),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.clock import now
 from lms.core.ids import new_id
+from lms.coupons.models import Coupon, CouponLearner
 from lms.enrollments.models import Enrollment
 from lms.payments.models import (
     CreditGrant,
@@ -52,6 +53,7 @@ class TwinIds:
     wallet_id: UUID = field(default_factory=new_id)
     top_up_id: UUID = field(default_factory=new_id)
     grant_id: UUID = field(default_factory=new_id)
+    coupon_id: UUID = field(default_factory=new_id)
 
     def as_dict(self) -> dict[str, UUID]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
@@ -70,7 +72,7 @@ def furnish(
         twin_courses.content(ids, canary),
         twin_courses.media(ids, canary, organization_id, mark),
         [twin_courses.published(ids, canary)],
-        twin_courses.run(ids, canary),
+        twin_courses.run(ids, canary, mark),
         _money(ids, canary, mark),
     ):
         for row in batch:  # one by one: without relations, only we know the order
@@ -130,6 +132,15 @@ def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:
             failure_code=canary,
             succeeded_at=now(),
         ),
+        Coupon(
+            id=ids.coupon_id,
+            code=canary.upper(),
+            amount_off=mark,
+            currency="EUR",
+            uses=1,
+            created_by=ids.admin_id,
+        ),
+        CouponLearner(coupon_id=ids.coupon_id, user_id=ids.user_id, max_uses=1, uses=1),
         Payment(
             id=ids.payment_id,
             user_id=ids.user_id,
@@ -139,6 +150,9 @@ def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:
             method="wallet",
             state="succeeded",
             failure_code=canary,
+            discount_amount=mark,
+            coupon_code=canary.upper(),
+            coupon_used=True,
             succeeded_at=now(),
         ),
     ]

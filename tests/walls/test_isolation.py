@@ -60,6 +60,9 @@ BODIES: dict[str, Any] = {
         "learners": ["nobody@example.com"],
     },
     "importCreditGrant": None,
+    "createCoupon": {"code": "NEW-COUPON", "percent_off": 10},
+    "updateCoupon": {"is_active": False},
+    "deleteCoupon": None,
     "refundPayment": {},
     "putPaymentAccount": {
         "publishable_key": "pk_test_1",

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
+from lms.core.ids import new_id
+from tenants.session import Database
+from tests.factories.money import Academy
 from tests.factories.twins import World
 
 FRAME = 1
@@ -159,3 +162,24 @@ def test_admission_takes_one_round_trip_with_the_beginning_of_the_transaction(
     assert answer.status_code == 200, answer.text
     host, admission, commit = 1, 1, 1
     assert count() == host + admission + waits + commit
+
+
+def test_a_purchase_with_a_coupon_waits_no_more_often_than_one_without(
+    app: Flask,
+    database: Database,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+    tmp_path: Path,
+) -> None:
+    slug = f"trips-{new_id().hex[-12:]}"
+    academy = Academy(app, database, admin_engine, make_organization(slug), slug)
+    waits = []
+    for code in (None, academy.coupon(max_uses_per_learner=10)):
+        person, run_ids = academy.person(money=10 * 4900), [academy.run() for _ in range(7)]
+        for run_id in run_ids[1:]:  # until psycopg has prepared the statements
+            academy.enroll(person, run_id, coupon=code)
+        with round_trips(app, tmp_path) as count:
+            assert academy.enroll(person, run_ids[0], coupon=code).status_code == 201
+            waits.append(count())
+    host, admission, purchase, answer, commit = 1, 1, 1, 1, 1
+    assert waits == [host + admission + purchase + answer + commit] * 2

@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from lms.checkout.reconcile import bookings, journal, leftovers, receipts
+from lms.checkout.reconcile import bookings, coupons, journal, leftovers, receipts
 from lms.checkout.reconcile.checks import Check
 from lms.checkout.reconcile.report import CheckResult
 
 CHECKS: tuple[Check, ...] = (
     *journal.CHECKS,
     *bookings.CHECKS,
+    *coupons.CHECKS,
     *receipts.CHECKS,
     *leftovers.CHECKS,
 )

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from lms.checkout.purchase import Order, enroll
+from lms.checkout.orders import Order
+from lms.checkout.purchase import enroll
 from lms.core.ids import new_id
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
 from lms.courses.errors import RunHasLearnersError

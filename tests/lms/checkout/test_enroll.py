@@ -207,6 +207,13 @@ def test_buying_from_the_wallet_takes_one_statement_between_binding_and_commit(
     assert own == ["WITH run AS"]
 
 
+def test_a_coupon_adds_no_statement(academy: Academy) -> None:
+    person, run_id, code = academy.person(money=4900), academy.run(), academy.coupon()
+    with statements_of(academy) as seen:
+        assert academy.enroll(person, run_id, coupon=code).status_code == 201
+    assert seen[1:] == ["WITH run AS"]
+
+
 def test_buying_from_the_wallet_is_one_transaction_from_admission_to_the_stored_answer(
     academy: Academy,
 ) -> None:

@@ -52,6 +52,19 @@ def test_the_export_has_top_ups_payments_and_refunds_in_order(academy: Academy) 
     assert rows[0]["provider_id"] != ""
 
 
+def test_beside_a_payment_are_its_list_price_and_what_the_coupon_took_off(
+    academy: Academy,
+) -> None:
+    person, code = academy.person(), academy.coupon(percent_off=20)
+    academy.top_up(person, 4900)
+    academy.enroll(person, academy.run(), coupon=code)
+    top_up, payment = entries_of(academy, person)
+    names = ("list_price_minor", "discount_minor", "coupon")
+    assert [top_up[name] for name in names] == ["", "", ""]
+    assert [payment[name] for name in names] == ["4900", "980", code]
+    assert payment["amount_minor"] == "3920"
+
+
 def test_a_receipts_number_stands_beside_what_it_is_about(academy: Academy) -> None:
     person, payment = sold(academy)
     receipt = academy.get(f"/payments/{payment['id']}/receipt", person).get_json()

@@ -1,0 +1,156 @@
+"""Enrolling as one statement: with a coupon, and without one.
+
+It is written down once. What a coupon adds is put into its places when this module is loaded, so
+that who has none pays for none.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, column, text
+
+from lms.checkout.redemptions import COUNTED
+from lms.coupons.policy import DISCOUNT
+
+MOMENT = DateTime(timezone=True)
+
+# Each step reads the one before it, so they run, and lock, in this order: run (shared: it must not
+# change under the purchase), wallet, payment, enrollment, seats, coupon. A payment with this id
+# means that the request is repeated: nothing happens.
+STEPS = """
+    WITH run AS (
+        SELECT r.id, r.version_id, {price} AS price_amount, r.currency, r.refund_policy{terms}
+          FROM course_runs r{coupons}
+         WHERE r.id = :run_id AND r.state = 'scheduled'
+           AND now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at
+           AND ({price} = 0) = (CAST(:method AS text) = 'free')
+           AND NOT EXISTS (SELECT FROM payments p WHERE p.id = :payment_id)
+           FOR SHARE OF r
+    ), paid AS (
+        UPDATE wallets
+           SET balance = wallets.balance - run.price_amount, seq = wallets.seq + 1
+          FROM run
+         WHERE CAST(:method AS text) = 'wallet' AND wallets.user_id = :user_id
+           AND wallets.currency = run.currency AND wallets.balance >= run.price_amount
+           AND wallets.frozen_at IS NULL
+        RETURNING wallets.id, wallets.seq, wallets.balance
+    ), payment AS (
+        INSERT INTO payments
+               (id, user_id, run_id, amount, currency, method, provider, state, succeeded_at,
+                refund_policy{payment_columns})
+        SELECT CAST(:payment_id AS uuid), CAST(:user_id AS uuid), run.id, run.price_amount,
+               run.currency, CAST(:method AS text), CAST(:provider AS text),
+               CASE WHEN CAST(:method AS text) = 'provider' THEN 'created' ELSE 'succeeded' END,
+               CASE WHEN CAST(:method AS text) = 'provider' THEN NULL ELSE now() END,
+               run.refund_policy{payment_values}
+          FROM run LEFT JOIN paid ON true
+         WHERE CAST(:method AS text) <> 'wallet' OR paid.id IS NOT NULL
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), enrolled AS (
+        INSERT INTO enrollments
+               (id, user_id, run_id, version_id, payment_id, attempt, state, hold_until,
+                activated_at)
+        SELECT CAST(:enrollment_id AS uuid), CAST(:user_id AS uuid), run.id, run.version_id,
+               payment.id,
+               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
+                 WHERE e.user_id = :user_id AND e.run_id = :run_id),
+               CASE WHEN CAST(:method AS text) = 'provider' THEN 'pending' ELSE 'active' END,
+               CASE WHEN CAST(:method AS text) = 'provider'
+                    THEN now() + make_interval(secs => CAST(:hold_seconds AS double precision))
+                    END,
+               CASE WHEN CAST(:method AS text) = 'provider' THEN NULL ELSE now() END
+          FROM payment JOIN run ON run.id = payment.run_id
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), seated AS (
+        UPDATE run_seats
+           SET taken = run_seats.taken + 1
+          FROM enrolled
+         WHERE run_seats.run_id = enrolled.run_id
+           AND (run_seats.capacity IS NULL OR run_seats.taken < run_seats.capacity)
+        RETURNING run_seats.run_id
+    ), {redemption}posted AS (
+        INSERT INTO wallet_transactions
+               (wallet_id, seq, kind, amount, currency, balance_after, counter_account,
+                payment_id, reference, created_by)
+        SELECT paid.id, paid.seq, 'deduction', -payment.amount, payment.currency, paid.balance,
+               'run:' || payment.run_id, payment.id, 'payment:' || payment.id,
+               CAST(:user_id AS uuid)
+          FROM paid CROSS JOIN payment
+    ), recorded AS (
+        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
+        SELECT CAST(:change_id AS uuid), enrolled.id, NULL, enrolled.state,
+               CAST(:user_id AS uuid),
+               CASE WHEN CAST(:method AS text) = 'provider' THEN 'awaiting_payment'
+                    WHEN CAST(:method AS text) = 'wallet' THEN 'paid' ELSE 'free' END
+          FROM enrolled
+    )
+    SELECT (SELECT count(*) FROM run) AS run,
+           (SELECT count(*) FROM paid) AS paid,
+           (SELECT count(*) FROM payment) AS payment,
+           (SELECT count(*) FROM enrolled) AS enrolled,
+           (SELECT count(*) FROM seated) AS seated,{counts}
+           p.amount, p.currency, p.state AS payment_state, p.succeeded_at,
+           p.created_at AS payment_created_at,
+           e.version_id, e.attempt, e.state AS enrollment_state, e.hold_until, e.activated_at,
+           e.created_at AS enrollment_created_at
+      FROM (VALUES (1)) AS always LEFT JOIN payment p ON true LEFT JOIN enrolled e ON true
+"""
+
+WITHOUT_COUPON = {
+    "price": "r.price_amount",
+    "terms": "",
+    "coupons": "",
+    "payment_columns": "",
+    "payment_values": "",
+    "redemption": "",
+    "counts": "",
+}
+
+REDEMPTION = """coupon AS (
+        UPDATE coupons
+           SET uses = coupons.uses + 1
+          FROM seated
+         WHERE coupons.code = CAST(:coupon_code AS text) AND coupons.is_active
+           AND now() >= coupons.valid_from
+           AND (coupons.valid_until IS NULL OR now() < coupons.valid_until)
+           AND (coupons.max_uses IS NULL OR coupons.uses < coupons.max_uses)
+        RETURNING coupons.id, coupons.max_uses_per_learner, CAST(:user_id AS uuid) AS user_id
+    ), {counted}, """
+
+# A coupon's terms never change, so the price is reckoned from what is read without a lock. What
+# does change (dates, the switch, the counters) is asked by the steps that count the use.
+OFF = DISCOUNT.format(price="r.price_amount")
+WITH_COUPON = {
+    "price": f"(r.price_amount - {OFF})",
+    "terms": f""",
+               c.code AS coupon_code, {OFF} AS discount_amount""",
+    "coupons": f"""
+          JOIN coupons c ON c.code = CAST(:coupon_code AS text)
+                        AND (c.run_id IS NULL OR c.run_id = r.id)
+                        AND (c.currency IS NULL OR c.currency = r.currency)
+                        AND {OFF} > 0""",
+    "payment_columns": ", coupon_code, discount_amount, coupon_used",
+    "payment_values": ", run.coupon_code, run.discount_amount, true",
+    "redemption": REDEMPTION.format(counted=COUNTED),
+    "counts": """
+           (SELECT count(*) FROM coupon) AS coupon,
+           (SELECT count(*) FROM counted) AS counted,
+           p.discount_amount,""",
+}
+
+COUNTS = tuple(
+    column(step, BigInteger) for step in ("run", "paid", "payment", "enrolled", "seated")
+)
+COUPON_COUNTS = tuple(column(step, BigInteger) for step in ("coupon", "counted", "discount_amount"))
+MADE = (
+    *(column("amount", BigInteger), column("currency", Text), column("payment_state", Text)),
+    *(column("succeeded_at", MOMENT), column("payment_created_at", MOMENT)),
+    *(column("version_id", Uuid), column("attempt", Integer), column("enrollment_state", Text)),
+    *(column("hold_until", MOMENT), column("activated_at", MOMENT)),
+    column("enrollment_created_at", MOMENT),
+)
+"""Columns are declared, so that SQLAlchemy does not read the answer's description every time."""
+
+ENROLL = text(STEPS.format(**WITHOUT_COUPON)).columns(*COUNTS, *MADE)
+ENROLL_WITH_COUPON = text(STEPS.format(**WITH_COUPON)).columns(*COUNTS, *COUPON_COUNTS, *MADE)

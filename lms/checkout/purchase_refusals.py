@@ -1,0 +1,152 @@
+"""Why a purchase did not happen: told from what is read afterwards, before it is rolled back."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+from uuid import UUID
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.orm import Session
+
+from lms.checkout.errors import (
+    AlreadyEnrolledError,
+    EnrollmentClosedError,
+    PaymentMethodError,
+    RunChangedError,
+)
+from lms.checkout.orders import Order
+from lms.checkout.pricing import find_price, methods_for, refusal_of_coupon
+from lms.core.actor import Actor
+from lms.core.clock import rfc3339
+from lms.core.errors import NotFoundError
+from lms.core.money import Money
+from lms.coupons.errors import CouponUsedUpError
+from lms.enrollments.errors import RunFullError
+from lms.enrollments.models import LIVE_STATES, Enrollment
+from lms.payments.errors import (
+    CurrencyMismatchError,
+    InsufficientFundsError,
+    WalletFrozenError,
+)
+from lms.payments.models import Wallet
+
+FIND_SEATS = text("""
+    SELECT s.capacity,
+           (SELECT min(e.hold_until) FROM enrollments e
+             WHERE e.run_id = s.run_id AND e.state = 'pending' AND e.hold_until > now()
+               AND e.payment_id <> :payment_id) AS hold_until
+      FROM run_seats s WHERE s.run_id = :run_id
+""")
+
+
+def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoReturn:
+    """Explain which step found no row; those before it did, and are rolled back with this.
+
+    Args:
+        session: the organization's session.
+        actor: who enrolls.
+        order: where and how.
+        done: how many rows each step of the statement found.
+
+    Raises:
+        lms.core.errors.DomainError: always; see `lms.checkout.purchase.enroll`.
+    """
+    found = find_price(session, actor, order.run_id, order.coupon_code)
+    if found is None or found.state == "draft":
+        raise NotFoundError("There is no such run.")
+    if found.state != "scheduled" or not found.is_open:
+        raise EnrollmentClosedError(
+            "This run does not take enrollments now.",
+            run_state=found.state,
+            opens_at=rfc3339(found.enrollment_opens_at),
+            closes_at=rfc3339(found.enrollment_closes_at),
+        )
+    # what the statement wrote is still there to be seen
+    enrollment_id = None if done.enrolled else _live_enrollment(session, actor, order.run_id)
+    if order.coupon_code is not None:
+        _refuse_coupon(found, enrollment_id)
+    price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
+    if not done.run:
+        raise _refusal_of_method(order, price)
+    if order.method == "wallet" and not done.paid and enrollment_id is None:
+        raise _refusal_of_wallet(session, actor, price)
+    if not done.enrolled:
+        raise _already_enrolled(enrollment_id)
+    if not done.seated:
+        raise _refusal_of_seats(session, order)
+    # Whoever had the last use has given it back, or the coupon was switched on, since.
+    raise CouponUsedUpError("All uses of this coupon are taken.")
+
+
+def _refuse_coupon(found: Row[Any], enrollment_id: UUID | None) -> None:
+    """Tell who is enrolled already so, rather than that they have used their coupon for it."""
+    if enrollment_id is not None:
+        raise _already_enrolled(enrollment_id)
+    refusal = refusal_of_coupon(found)
+    if refusal is not None:
+        raise refusal
+
+
+def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
+    return AlreadyEnrolledError(
+        "You are enrolled in this run already, or are just enrolling.",
+        enrollment_id=enrollment_id,
+    )
+
+
+def _refusal_of_seats(session: Session, order: Order) -> RunFullError:
+    values = {"run_id": order.run_id, "payment_id": order.payment_id}
+    seats = session.execute(FIND_SEATS, values).one()
+    return RunFullError(
+        "Every seat of this run is taken.",
+        capacity=seats.capacity,
+        next_hold_until=None if seats.hold_until is None else rfc3339(seats.hold_until),
+    )
+
+
+def _refusal_of_method(order: Order, price: Money) -> PaymentMethodError | RunChangedError:
+    expected = methods_for(price.amount)
+    if order.method not in expected:
+        return PaymentMethodError(
+            f"This run costs {price}; it is not paid as {order.method}.",
+            expected=list(expected),
+            price={"amount": price.amount, "currency": price.currency},
+        )
+    return RunChangedError("The run or the coupon changed at this moment; read and try again.")
+
+
+def _refusal_of_wallet(
+    session: Session, actor: Actor, price: Money
+) -> CurrencyMismatchError | InsufficientFundsError | WalletFrozenError:
+    wallet = session.scalars(select(Wallet).where(Wallet.user_id == actor.user_id)).one_or_none()
+    if wallet is not None and wallet.currency != price.currency:
+        return CurrencyMismatchError(
+            f"The price is in {price.currency}, your wallet in {wallet.currency}; pay by the"
+            " provider instead.",
+            expected=price.currency,
+            wallet=wallet.currency,
+        )
+    if wallet is not None and wallet.frozen_at is not None:
+        owed = Money(wallet.owed, wallet.currency)
+        return WalletFrozenError(
+            f"Your wallet is frozen: a deposit was taken back, and {owed} are owed. What you"
+            " deposit pays that first.",
+            owed={"amount": owed.amount, "currency": owed.currency},
+        )
+    balance = Money(0 if wallet is None else wallet.balance, price.currency)
+    missing = Money(max(price.amount - balance.amount, 0), price.currency)
+    return InsufficientFundsError(
+        f"Your wallet holds {balance}, {missing} less than the price of {price}; top it up.",
+        balance={"amount": balance.amount, "currency": balance.currency},
+        missing={"amount": missing.amount, "currency": missing.currency},
+    )
+
+
+def _live_enrollment(session: Session, actor: Actor, run_id: UUID) -> UUID | None:
+    return session.scalar(
+        select(Enrollment.id).where(
+            Enrollment.user_id == actor.user_id,
+            Enrollment.run_id == run_id,
+            Enrollment.state.in_(LIVE_STATES),
+        )
+    )
