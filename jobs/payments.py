@@ -12,13 +12,14 @@ from jobs import claims
 from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from lms.checkout import holds, settlement, webhooks
+from lms.checkout.open_work import is_open, open_work
 from lms.core import clock, queue
 from lms.core.encryption import UnreadableSecretError
 from lms.payments.accounts import StoredAccount, stored_account
-from lms.payments.asking import ask, recognize
+from lms.payments.asking import ask, cancel, recognize
 from lms.payments.attempts import Answer, Attempt
 from lms.payments.errors import ProviderNotConfiguredError
-from lms.payments.providers.base import PaymentProvider
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.registry import Providers
 
 log = structlog.get_logger()
@@ -31,7 +32,8 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
     """Handle SETTLE_PAYMENT: ask the provider about a payment, top-up or refund, and apply it.
 
     The subject is any of the three; the provider is asked with the key of the first request, so
-    money moves once. While the outcome is open, the work is asked for anew, ever less often.
+    money moves once. A payment that waits for a learner who is gone is cancelled there. While the
+    outcome is open, the work is asked for anew, ever less often.
 
     Args:
         context: the job's.
@@ -49,11 +51,14 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
         if provider is None:
             _ask_later(context, session, claim, open_since)
             return
+        is_abandoned = holds.is_abandoned(session, claim.subject_id)
     with Lease(context, claim).kept():
         answer = _ask(context, claim, attempt, provider)
+        if is_abandoned and answer.client_secret is not None:
+            answer = cancel(provider, attempt, answer.provider_id or "")
     with context.holding(claim) as session:
         settlement.apply(session, context.doorbell, attempt.operation, attempt.subject_id, answer)
-        if settlement.is_open(session, attempt.subject_id):
+        if is_open(session, attempt.subject_id):
             _ask_later(context, session, claim, open_since)
         else:
             claims.finish(session, claim)
@@ -61,6 +66,9 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
 
 def expire_enrollment(context: JobContext, claim: Claim) -> None:
     """Handle EXPIRE_ENROLLMENT: give a seat back whose hold ran out without money.
+
+    Its payment is cancelled at the provider, so that the learner does not finish it later (3-D
+    Secure). Whatever the provider does not cancel now is left to SETTLE_PAYMENT.
 
     Args:
         context: the job's.
@@ -72,6 +80,17 @@ def expire_enrollment(context: JobContext, claim: Claim) -> None:
     """
     with context.holding(claim) as session:
         holds.expire(session, claim.subject_id)
+        payment_id = holds.abandoned_payment(session, claim.subject_id)
+        work = None if payment_id is None else open_work(session, payment_id)
+        provider = None if work is None else _provider(context, stored_account(session), work[0])
+        if work is None or provider is None or work[0].provider_id is None:
+            claims.finish(session, claim)
+            return
+    attempt, _ = work
+    with Lease(context, claim).kept():
+        answer = cancel(provider, attempt, attempt.provider_id or "")
+    with context.holding(claim) as session:
+        settlement.apply(session, context.doorbell, attempt.operation, attempt.subject_id, answer)
         claims.finish(session, claim)
 
 
@@ -96,7 +115,7 @@ def _begin(
     """
     account = stored_account(session)
     with session.begin_nested() as tried:
-        work = settlement.open_work(session, subject_id)
+        work = open_work(session, subject_id)
         if work is None:
             return None
         provider = _provider(context, account, work[0])
@@ -108,6 +127,7 @@ def _begin(
 def _provider(
     context: JobContext, account: StoredAccount | None, attempt: Attempt
 ) -> PaymentProvider | None:
+    """Return the provider at which an attempt is made; None while there is no way to it."""
     try:
         # Where it could report to is not known here (the port above all): what is pending is asked.
         return Providers.from_settings(context.settings).for_organization(

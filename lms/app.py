@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from lms.checkout import price_views, refund_views
+from lms.checkout import price_views, refund_views, webhook_views
 from lms.checkout import views as checkout_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
@@ -32,7 +32,7 @@ from lms.http.edge import Edge, LmsFlask
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
-from lms.payments import grant_views, receipt_views, statement_views
+from lms.payments import dispute_views, grant_views, receipt_views, statement_views
 from lms.payments import staff_views as wallet_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
@@ -57,6 +57,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     enrollment_views.blp,
     payment_views.blp,
     receipt_views.blp,
+    dispute_views.blp,
     wallet_views.blp,
     grant_views.blp,
     statement_views.blp,
@@ -65,6 +66,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     price_views.blp,
     checkout_views.blp,
     refund_views.blp,
+    webhook_views.blp,
     learning_views.blp,
     platform_views.blp,
     reconcile_views.blp,

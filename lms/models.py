@@ -8,6 +8,7 @@ from lms.courses import models as courses
 from lms.enrollments import models as enrollments
 from lms.learning import models as learning
 from lms.media import models as media
+from lms.payments import dispute_models as disputes
 from lms.payments import models as payments
 from lms.platform import models as platform
 from lms.users import models as users
@@ -15,7 +16,8 @@ from tenants import models as tenants
 from tenants.base import PlatformBase, TenantBase
 
 ROOMS = (
-    *(tenants, core, users, media, courses, payments, coupons, enrollments, learning, platform),
+    *(tenants, core, users, media, courses, payments, disputes, coupons),
+    *(enrollments, learning, platform),
 )
 TENANT_TABLES = TenantBase.metadata
 PLATFORM_TABLES = PlatformBase.metadata

@@ -75,10 +75,22 @@ EXPIRE_OVERDUE = text("""
 """)
 
 
+# The learner left, or the hold ran out, and the provider may still take the money.
+ABANDONED = text("""
+    SELECT p.id FROM enrollments e JOIN payments p ON p.id = e.payment_id
+     WHERE e.id = :id AND NOT p.live AND p.state IN ('created', 'pending')
+""")
+IS_ABANDONED = text("""
+    SELECT EXISTS (SELECT FROM payments
+                    WHERE id = :id AND NOT live AND state IN ('created', 'pending'))
+""")
+
+
 def expire(session: Session, enrollment_id: UUID) -> bool:
     """Give an unpaid seat back whose hold has run out, by the database's clock.
 
-    The payment stays open at the provider: what arrives late is handled when it arrives.
+    At the provider the payment is still open then: the job cancels it there if the learner did not
+    finish it. What arrives all the same is handled when it arrives.
 
     Returns:
         Whether it expired now.
@@ -91,6 +103,16 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     if let_go.coupon_used:
         redemptions.give_back(session, [let_go.id])
     return True
+
+
+def abandoned_payment(session: Session, enrollment_id: UUID) -> UUID | None:
+    """Return the payment of an enrollment if it is open and nobody waits for it any more."""
+    return session.execute(ABANDONED, {"id": enrollment_id}).scalar()
+
+
+def is_abandoned(session: Session, subject_id: UUID) -> bool:
+    """Tell whether this is an open payment for which nobody waits any more."""
+    return bool(session.execute(IS_ABANDONED, {"id": subject_id}).scalar())
 
 
 def make_room(session: Session, run_id: UUID) -> bool:

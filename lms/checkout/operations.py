@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from lms.checkout.open_work import open_work
 from lms.checkout.orders import Order
 from lms.checkout.purchase import Purchase, enroll
-from lms.checkout.settlement import open_work
 from lms.core import clock, queue
 from lms.core.actor import Actor
 from lms.core.queue import Doorbell

@@ -15,6 +15,7 @@ WITHDRAWABLE_STATES = ("active", "suspended")
 NothingBecause = Literal[
     "not_paid",
     "free",
+    "disputed",
     "already_given_back",
     "enrollment_completed",
     "enrollment_ended",
@@ -81,7 +82,8 @@ def quote_refund(
 ) -> Quote:
     """Return what one gets back who withdraws now.
 
-    The policy says how much is given back in all, so what was given back before counts towards it.
+    The policy says how much is given back in all, so what was given back before counts towards it,
+    and what the payer's bank took back for good (disputes) too.
 
     Args:
         payment: with the policy that held when it was made.
@@ -94,8 +96,7 @@ def quote_refund(
         return Quote(Step(0), nothing_because=reason)
     step = step_at(payment.refund_policy, now=now, starts_at=starts_at)
     in_all = payment.amount * step.percent // 100
-    left = payment.amount - payment.refunded_amount
-    amount = max(min(in_all - payment.refunded_amount, left), 0)
+    amount = max(in_all - payment.refunded_amount - payment.lost_amount, 0)
     if amount > 0:
         return Quote(step, amount)
     if in_all > 0:
@@ -111,7 +112,9 @@ def _nothing_because(payment: Payment, enrollment_state: str) -> NothingBecause 
         return "not_paid"
     if payment.amount == 0:
         return "free"
-    if payment.refunded_amount == payment.amount:
+    if payment.disputed_at is not None:
+        return "disputed"
+    if payment.refunded_amount + payment.lost_amount >= payment.amount:
         return "already_given_back"
     if enrollment_state == "completed":
         return "enrollment_completed"

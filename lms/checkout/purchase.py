@@ -104,6 +104,7 @@ def _made(actor: Actor, order: Order, enrollment_id: UUID, done: Row[Any]) -> Pu
         state=done.payment_state,
         provider=order.provider,
         refunded_amount=0,
+        lost_amount=0,
         discount_amount=0 if order.coupon_code is None else done.discount_amount,
         coupon_code=order.coupon_code,
         succeeded_at=done.succeeded_at,

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 # Payment before refund: every answer to a payment's refunds waits here for the one before it.
 HOLD_PAYMENT = text("""
-    SELECT p.id, p.live, r.created_by
+    SELECT p.id, p.live, p.refunded_amount + p.lost_amount > p.amount AS is_lost, r.created_by
       FROM refunds r JOIN payments p ON p.id = r.payment_id
      WHERE r.id = :id FOR NO KEY UPDATE OF p
 """)
@@ -26,6 +26,7 @@ SUCCEED = text("""
        SET state = 'succeeded', succeeded_at = now(), failure_code = NULL,
            provider_refund_id = COALESCE(:provider_id, provider_refund_id)
      WHERE id = :id AND state IN ('created', 'pending')
+    RETURNING id
 """)
 WAIT = text("""
     UPDATE refunds SET state = 'pending', failure_code = NULL, provider_refund_id = :provider_id
@@ -57,26 +58,36 @@ IS_ALL_GIVEN_BACK = text("""
 """)
 
 
-def apply_refund(session: Session, refund_id: UUID, answer: Answer) -> None:
+def apply_refund(
+    session: Session, refund_id: UUID, answer: Answer, *, gives_way: bool = False
+) -> None:
     """Apply what the provider said of a refund; repeats change nothing.
 
     Once the provider has taken the last part of a payment, its enrollment ends. A refund that the
-    provider definitely refuses leaves payment and seat as they were while there is a seat; without
-    one the learner's money is still owed, so the refund stays open to be asked anew.
+    provider definitely refuses leaves payment and seat as they were while there is a seat. Without
+    one the learner's money is still owed, so the refund stays open to be asked anew: unless the
+    learner got it another way, by others' refunds or by a dispute.
+
+    Args:
+        session: the organization's session.
+        refund_id: which.
+        answer: what the provider said.
+        gives_way: others gave back at the provider what is not booked yet.
     """
     payment = session.execute(HOLD_PAYMENT, {"id": refund_id}).one()
     values = {"id": refund_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
-        session.execute(SUCCEED, values)
+        if session.execute(SUCCEED, values).one_or_none() is not None:
+            receipts.issue(session, "refund", refund_id)
     elif answer.status == "pending":
         session.execute(WAIT, values)
     elif answer.status != "unknown":
+        is_over = payment.live or payment.is_lost or gives_way
         refusal = {"id": refund_id, "code": answer.code}
-        session.execute(FAIL if payment.live else KEEP_OPEN, refusal)
+        session.execute(FAIL if is_over else KEEP_OPEN, refusal)
         log.error("refund_refused", refund_id=str(refund_id), code=answer.code)
     if answer.status in ("succeeded", "pending"):
         end_if_all_is_given_back(session, payment.id, payment.created_by)
-    receipts.issue(session, "refund", refund_id)
     record_answer(session, refund_id, answer)
     session.expire_all()
 

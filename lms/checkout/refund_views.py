@@ -9,6 +9,7 @@ from flask import Response
 
 from lms.checkout import queries, settlement
 from lms.checkout.errors import RefundRefusedError
+from lms.checkout.open_work import open_work
 from lms.checkout.queries import QuotedRefund
 from lms.checkout.refunds import refund_payment
 from lms.checkout.schemas import RefundIn, RefundQuoteOut
@@ -62,9 +63,9 @@ def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Ref
     ends no enrollment; once the wallet or the provider has taken the last one, an active or
     suspended enrollment is withdrawn; a completed one stays. 201 when the money is back, 202 when
     the provider has not confirmed it yet: see `GET /payments/{id}/refunds`. 409 `not_refundable`
-    when nothing was paid or less is `left`, `currency_mismatch` when the amount, or the learner's
-    wallet, is in another currency than the payment, `refund_refused` when the provider says no:
-    nothing has changed then.
+    when nothing was paid or less is `left`, `payment_disputed` while the payer contests it at the
+    bank, `currency_mismatch` when the amount, or the learner's wallet, is in another currency than
+    the payment, `refund_refused` when the provider says no: nothing has changed then.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:
@@ -78,7 +79,7 @@ def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Ref
             destination=body["destination"],
             reason=body["reason"],
         )
-        work = settlement.open_work(session, refund.id)
+        work = open_work(session, refund.id)
         provider = None if work is None else provider_of(call, session, work[0].provider)
     if work is not None and provider is not None:
         answer = ask(provider, work[0])
@@ -108,7 +109,7 @@ def get_refund_quote(call: Call, payment_id: UUID) -> QuotedRefund:
     when it was paid: `percent` of what was paid until `until`, then `next_percent`, less what was
     given back before. Without a policy it is all until the run starts. When `amount` is 0,
     `nothing_because` says why: `not_paid` (money that arrives after you left is given back in
-    full), `free`, `already_given_back`, `enrollment_completed`, `enrollment_ended`,
-    `after_last_step` or `step_gives_nothing`.
+    full), `free`, `disputed` (the bank decides about the money), `already_given_back`,
+    `enrollment_completed`, `enrollment_ended`, `after_last_step` or `step_gives_nothing`.
     """
     return queries.refund_quote(call.session, call.actor, payment_id)

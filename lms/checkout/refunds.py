@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from lms.core.errors import NotFoundError
 from lms.core.money import Money
 from lms.core.queue import Doorbell
 from lms.payments import receipts
-from lms.payments.errors import CurrencyMismatchError, NotRefundableError
+from lms.payments.errors import CurrencyMismatchError, NotRefundableError, PaymentDisputedError
 from lms.payments.models import Payment, Refund, Wallet
 from lms.payments.operations import ASK_AGAIN_AFTER, ensure_wallet
 from lms.payments.postings import pay_what_is_owed
@@ -35,8 +35,10 @@ REFUND = text("""
          WHERE p.id = :payment_id AND CAST(:destination AS text) = 'wallet'
            FOR NO KEY UPDATE OF w
     ), held AS (
-        SELECT p.id, p.state, p.amount, p.refunded_amount, wallet.id AS wallet_id,
-               COALESCE(CAST(:amount AS bigint), p.amount - p.refunded_amount) AS given
+        SELECT p.id, p.state, p.amount, p.refunded_amount, p.lost_amount, p.disputed_at,
+               wallet.id AS wallet_id,
+               COALESCE(CAST(:amount AS bigint), p.amount - p.refunded_amount - p.lost_amount)
+               AS given
           FROM payments p LEFT JOIN wallet ON true
          WHERE p.id = :payment_id
            FOR NO KEY UPDATE OF p
@@ -47,7 +49,8 @@ REFUND = text("""
                version = payments.version + 1
           FROM held
          WHERE payments.id = held.id AND held.state = 'succeeded' AND held.given > 0
-           AND held.refunded_amount + held.given <= held.amount
+           AND held.refunded_amount + held.lost_amount + held.given <= held.amount
+           AND held.disputed_at IS NULL
            AND (CAST(:destination AS text) = 'wallet') = (held.wallet_id IS NOT NULL)
         RETURNING payments.id, payments.currency, payments.run_id, held.wallet_id, held.given
     ), refund AS (
@@ -114,6 +117,7 @@ def refund_payment(
     Raises:
         NotFoundError: there is no such payment.
         NotRefundableError: it was not paid, cost nothing, or less than that is left of it.
+        PaymentDisputedError: its payer contests it.
         CurrencyMismatchError: the amount, or the learner's wallet, is in another currency.
     """
     begun = session.get(Refund, refund_id)
@@ -177,7 +181,7 @@ def begin_refund(
 ) -> Refund:
     """Post a refund to the wallet, or write the intention to refund through the provider.
 
-    Who asks the provider opens the attempt (`settlement.open_work`).
+    Who asks the provider opens the attempt (`open_work`).
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -193,6 +197,7 @@ def begin_refund(
 
     Raises:
         NotRefundableError: there is not that much paid money left.
+        PaymentDisputedError: its payer contests it.
         CurrencyMismatchError: it should go to a wallet that is in another currency.
     """
     to_provider = payment.method == "provider" and destination == "source"
@@ -237,11 +242,15 @@ def refund_late_money(
 
 def _refusal(
     session: Session, payment_id: UUID, amount: int | None
-) -> NotRefundableError | CurrencyMismatchError:
+) -> NotRefundableError | PaymentDisputedError | CurrencyMismatchError:
     """Explain why nothing was given back; the payment is held, so it is told as it was found."""
     payment = session.get_one(Payment, payment_id, populate_existing=True)
-    is_paid = payment.state == "succeeded"
-    left = Money(payment.amount - payment.refunded_amount if is_paid else 0, payment.currency)
+    if payment.disputed_at is not None:
+        return PaymentDisputedError(
+            "The payer contests this payment at their bank, which has the money until it decides.",
+            disputed_at=payment.disputed_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        )
+    left = Money(_left(payment), payment.currency)
     if 0 < (left.amount if amount is None else amount) <= left.amount:
         wallet = session.scalar(select(Wallet.currency).where(Wallet.user_id == payment.user_id))
         return CurrencyMismatchError(
@@ -257,5 +266,12 @@ def _refusal(
         state=payment.state,
         method=payment.method,
         refunded={"amount": payment.refunded_amount, "currency": payment.currency},
+        lost={"amount": payment.lost_amount, "currency": payment.currency},
         left={"amount": left.amount, "currency": left.currency},
     )
+
+
+def _left(payment: Payment) -> int:
+    if payment.state != "succeeded":
+        return 0
+    return max(payment.amount - payment.refunded_amount - payment.lost_amount, 0)

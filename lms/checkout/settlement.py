@@ -6,16 +6,15 @@ order change nothing. Late money gets its seat back when one is free, and is ref
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from lms.checkout import redemptions
+from lms.checkout import external_refunds, redemptions
 from lms.checkout.refund_answers import apply_refund
-from lms.checkout.refunds import LATE_MONEY, refund_late_money
+from lms.checkout.refunds import LATE_MONEY, begin_refund, refund_late_money
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.coupons.errors import CouponUsedUpError
@@ -23,18 +22,10 @@ from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, move, try_move
 from lms.payments import receipts
-from lms.payments.attempts import (
-    Answer,
-    Attempt,
-    Operation,
-    Subject,
-    begin_attempt,
-    open_attempt,
-    record_answer,
-)
-from lms.payments.models import Payment, ProviderAttempt, Refund, WalletTopUp
+from lms.payments.attempts import Answer, Operation, record_answer
+from lms.payments.models import Payment, Refund
 from lms.payments.operations import apply_top_up
-from lms.payments.providers.base import ProviderEvent
+from tenants.session import organization_of
 
 SUCCEED = text("""
     UPDATE payments
@@ -61,39 +52,26 @@ REVIVE = text("""
     UPDATE payments SET live = true, coupon_used = coupon_code IS NOT NULL WHERE id = :id
     RETURNING coupon_used
 """)
+# Events of disputes have effects of their own, so they wait for their own next delivery.
 KEPT_EVENTS_APPLIED = text("""
     UPDATE webhook_events SET applied_at = now()
-      FROM (SELECT provider, account, event_id FROM webhook_events
-             WHERE provider_payment_id = :provider_id AND applied_at IS NULL
-             ORDER BY provider, account, event_id FOR NO KEY UPDATE) AS kept
+      FROM (SELECT e.provider, e.account, e.event_id
+              FROM webhook_events e
+              JOIN (SELECT provider, provider_payment_id FROM payments WHERE id = :id
+                    UNION ALL
+                    SELECT provider, provider_payment_id FROM wallet_top_ups WHERE id = :id) s
+                   ON s.provider = e.provider AND s.provider_payment_id = e.provider_payment_id
+             WHERE e.account = :account AND e.applied_at IS NULL
+               AND e.provider_dispute_id IS NULL
+             ORDER BY e.provider, e.account, e.event_id FOR NO KEY UPDATE OF e) AS kept
      WHERE (webhook_events.provider, webhook_events.account, webhook_events.event_id)
            = (kept.provider, kept.account, kept.event_id)
-""")
-FIND_SUBJECT = text("""
-    SELECT 'payment' AS operation, id, amount, currency FROM payments
-     WHERE provider = :provider AND provider_payment_id = :provider_payment_id
-    UNION ALL
-    SELECT 'top_up', id, amount, currency FROM wallet_top_ups
-     WHERE provider = :provider AND provider_payment_id = :provider_payment_id
-""")
-FIND_UNNAMED = text("""
-    SELECT 'payment' AS operation, id, amount, currency FROM payments
-     WHERE provider = :provider AND id = CAST(:payment_id AS uuid) AND provider_payment_id IS NULL
-    UNION ALL
-    SELECT 'top_up', id, amount, currency FROM wallet_top_ups
-     WHERE provider = :provider AND id = CAST(:top_up_id AS uuid) AND provider_payment_id IS NULL
-""")
-HOLD_OPEN_REFUND = text("""
-    SELECT p.provider FROM refunds r JOIN payments p ON p.id = r.payment_id
-     WHERE r.id = :id AND r.destination = 'provider' AND r.state IN ('created', 'pending')
-       FOR NO KEY UPDATE OF r
 """)
 HOLD_RUN = text("""
     SELECT r.id FROM enrollments e JOIN course_runs r ON r.id = e.run_id
      WHERE e.id = :id AND r.state = 'scheduled' AND r.version_id = e.version_id
        FOR SHARE OF r
 """)
-OPEN_REFUND_STATES = ("created", "pending")
 
 
 def apply(
@@ -102,7 +80,7 @@ def apply(
     operation: Operation,
     subject_id: UUID,
     answer: Answer,
-) -> None:
+) -> bool:
     """Apply a provider's answer to what was asked for; repeats change nothing.
 
     Args:
@@ -111,26 +89,38 @@ def apply(
         operation: what was asked for.
         subject_id: the payment, top-up or refund.
         answer: what the provider said; `unknown` changes nothing.
+
+    Returns:
+        Whether all that the provider says is in our books: not while a refund that was made there
+        does not fit beside ours.
     """
     if operation == "refund":
-        apply_refund(session, subject_id, answer)
-        return
+        return _apply_refund(session, doorbell, subject_id, answer)
     if operation == "top_up":
         apply_top_up(session, subject_id, answer)
+        is_complete = True
     else:
-        apply_payment(session, doorbell, subject_id, answer)
-    if answer.is_final and answer.provider_id is not None:
-        session.execute(KEPT_EVENTS_APPLIED, {"provider_id": answer.provider_id})
+        is_complete = _apply_payment(session, doorbell, subject_id, answer)
+    if answer.is_final and is_complete:
+        _apply_kept_events(session, subject_id)
+    return is_complete
 
 
-def apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer: Answer) -> None:
-    """Apply what the provider said of a payment for a run: seat and state follow the money."""
-    values = {"id": payment_id, "provider_id": answer.provider_id}
+def _apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer: Answer) -> bool:
+    """Apply what the provider said of a payment for a run: seat and state follow the money.
+
+    The try is locked before the payment, as that of a top-up: news of a dispute lock it too, and
+    the payment behind it.
+    """
+    record_answer(session, payment_id, answer)
+    is_complete, values = True, {"id": payment_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
         paid = session.execute(SUCCEED, values).one_or_none()
         if paid is not None:
             _seat(session, doorbell, payment_id, was_live=paid.live)
             receipts.issue(session, "payment", payment_id)
+        others = external_refunds.unbooked(session, payment_id, answer.refunds)
+        is_complete = external_refunds.book(session, payment_id, others)
     elif answer.status in ("failed", "canceled"):
         values = {**values, "state": answer.status, "code": answer.code}
         failed = session.execute(FAIL, values).one_or_none()
@@ -140,124 +130,64 @@ def apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answer
                 redemptions.give_back(session, [payment_id])
     elif answer.status == "pending":
         session.execute(WAIT, values)
-    record_answer(session, payment_id, answer)
     session.expire_all()
+    return is_complete
 
 
-def open_work(session: Session, subject_id: UUID) -> tuple[Attempt, datetime] | None:
-    """Return what to ask the provider about a payment, top-up or refund, and since when it is open.
+def _apply_refund(session: Session, doorbell: Doorbell, refund_id: UUID, answer: Answer) -> bool:
+    """Apply what the provider said of a refund.
 
-    An open refund without a try that may still succeed gets its next one here.
-
-    Returns:
-        None when the outcome is known.
+    One that is refused gives way to what others gave back at the provider; what the learner is
+    still owed then is refunded anew.
     """
-    found = open_attempt(session, subject_id) or _next_refund_attempt(session, subject_id)
-    return None if found is None else _work_of(session, *found)
+    payment_id = session.get_one(Refund, refund_id).payment_id
+    others = external_refunds.unbooked(session, payment_id, answer.refunds)
+    apply_refund(session, refund_id, answer, gives_way=bool(others))
+    is_complete = external_refunds.book(session, payment_id, others)
+    if others:
+        _refund_the_rest(session, doorbell, refund_id)
+        if is_complete:
+            _apply_kept_events(session, payment_id)
+    return is_complete
 
 
-def is_open(session: Session, subject_id: UUID) -> bool:
-    """Tell whether the provider still has to be asked about a payment, top-up or refund."""
-    refund = session.get(Refund, subject_id, populate_existing=True)
-    if refund is not None:
-        return refund.state in OPEN_REFUND_STATES
-    return open_attempt(session, subject_id) is not None
-
-
-def find_subject(session: Session, provider: str, event: ProviderEvent) -> Subject | None:
-    """Return what a provider's payment is to us: a payment for a run or a top-up, or None.
-
-    While the provider's identifier has not reached us, the metadata that we sent says it.
-    """
-    values = {"provider": provider, "provider_payment_id": event.payment_id}
-    row = session.execute(FIND_SUBJECT, values).one_or_none()
-    if row is None:
-        row = session.execute(
-            FIND_UNNAMED,
-            {
-                "provider": provider,
-                "payment_id": _uuid(event.metadata.get("payment")),
-                "top_up_id": _uuid(event.metadata.get("top_up")),
-            },
-        ).one_or_none()
-    if row is None:
-        return None
-    return Subject(
-        subject_id=row.id, operation=row.operation, amount=row.amount, currency=row.currency
+def _refund_the_rest(session: Session, doorbell: Doorbell, refund_id: UUID) -> None:
+    """Ask anew for what a refund that gave way was for, if its learner has no seat any more."""
+    refund = session.get_one(Refund, refund_id, populate_existing=True)
+    payment = session.get_one(Payment, refund.payment_id, populate_existing=True)
+    left = payment.amount - payment.refunded_amount - payment.lost_amount
+    if refund.state != "failed" or payment.live or payment.disputed_at is not None or left <= 0:
+        return
+    begin_refund(
+        session,
+        doorbell,
+        payment,
+        amount=min(refund.amount, left),
+        refund_id=new_id(),
+        reason=refund.reason,
+        actor_id=refund.created_by,
+        ends=True,
+        due_at=None,
     )
 
 
-def open_refunds(session: Session, payment_id: UUID) -> list[tuple[Subject, str]]:
-    """Return a payment's refunds that wait at the provider, each with its identifier there."""
-    rows = session.scalars(
-        select(Refund).where(
-            Refund.payment_id == payment_id,
-            Refund.state == "pending",
-            Refund.provider_refund_id.is_not(None),
-        )
-    )
-    return [
-        (
-            Subject(
-                subject_id=row.id, operation="refund", amount=row.amount, currency=row.currency
-            ),
-            row.provider_refund_id or "",
-        )
-        for row in rows
-    ]
+def _apply_kept_events(session: Session, subject_id: UUID) -> None:
+    account = str(organization_of(session).id)
+    session.execute(KEPT_EVENTS_APPLIED, {"id": subject_id, "account": account})
 
 
 def late_refund(session: Session, payment_id: UUID) -> Refund | None:
     """Return the refund of money that came when its seat was gone, or None."""
     return session.scalars(
-        select(Refund).where(
+        select(Refund)
+        .where(
             Refund.payment_id == payment_id,
             Refund.reason == LATE_MONEY,
             Refund.created_by.is_(None),  # people may give the same reason, and more than once
         )
+        .order_by(Refund.id.desc())
+        .limit(1)
     ).one_or_none()
-
-
-def _next_refund_attempt(session: Session, refund_id: UUID) -> tuple[ProviderAttempt, bool] | None:
-    """Begin the next try at an open refund: the first, or one after a definite refusal."""
-    provider = session.execute(HOLD_OPEN_REFUND, {"id": refund_id}).scalar()
-    if provider is None:
-        return None
-    # somebody else may have begun it while this waited for the refund's row
-    if open_attempt(session, refund_id) is None:
-        begin_attempt(session, refund_id, "refund", provider=provider)
-    return open_attempt(session, refund_id)
-
-
-def _work_of(session: Session, row: ProviderAttempt, is_first: bool) -> tuple[Attempt, datetime]:
-    operation: Operation = row.operation  # pyright: ignore[reportAssignmentType] - ours alone
-    if operation == "refund":
-        found = session.execute(
-            select(Refund.amount, Refund.currency, Refund.created_at, Payment.provider_payment_id)
-            .join(Payment, Payment.id == Refund.payment_id)
-            .where(Refund.id == row.subject_id)
-        ).one()
-    else:
-        table = Payment if operation == "payment" else WalletTopUp
-        found = session.execute(
-            select(table.amount, table.currency, table.created_at, table.provider_payment_id).where(
-                table.id == row.subject_id
-            )
-        ).one()
-    attempt = Attempt(
-        subject_id=row.subject_id,
-        operation=operation,
-        amount=found.amount,
-        currency=found.currency,
-        key=row.key,
-        is_first=is_first,
-        provider=row.provider,
-        first_asked=row.created_at,
-        token=row.token,
-        provider_id=row.provider_id,
-        provider_payment_id=found.provider_payment_id,
-    )
-    return attempt, found.created_at
 
 
 def _seat(session: Session, doorbell: Doorbell, payment_id: UUID, *, was_live: bool) -> None:
@@ -302,10 +232,3 @@ def _let_seat_go(session: Session, payment_id: UUID) -> None:
 
 def _enrollment_of(session: Session, payment_id: UUID) -> UUID:
     return session.scalars(select(Enrollment.id).where(Enrollment.payment_id == payment_id)).one()
-
-
-def _uuid(value: str | None) -> UUID | None:
-    try:
-        return None if value is None else UUID(value)
-    except ValueError:
-        return None

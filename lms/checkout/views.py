@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 from sqlalchemy.orm import Session
 
-from lms.checkout import settlement, webhooks
+from lms.checkout import settlement
 from lms.checkout.errors import SeatGoneError
 from lms.checkout.holds import make_room
+from lms.checkout.open_work import open_work
 from lms.checkout.operations import start_purchase
 from lms.checkout.orders import Order
 from lms.checkout.purchase import Purchase, find_purchase
 from lms.checkout.schemas import EnrollmentIn, PurchaseOut, WithdrawalOut
 from lms.checkout.withdrawals import Withdrawal, find_withdrawal, withdraw
 from lms.config import Settings
-from lms.core import clock
-from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
 from lms.enrollments.errors import RunFullError
 from lms.enrollments.transitions import ENDED_STATES
-from lms.http.blueprint import PUBLIC, TenantBlueprint
-from lms.http.bodies import read_body
+from lms.http.blueprint import TenantBlueprint
 from lms.http.call import Call
-from lms.payments.asking import ask, look
-from lms.payments.attempts import Answer, Attempt, Subject
-from lms.payments.errors import (
-    InvalidWebhookError,
-    PaymentDeclinedError,
-    ProviderAwayError,
-    ProviderNotConfiguredError,
-)
+from lms.payments.asking import ask
+from lms.payments.attempts import Answer, Attempt
+from lms.payments.errors import PaymentDeclinedError
 from lms.payments.examples import PAYMENT, REFUND
 from lms.payments.models import Payment, Refund
 from lms.payments.presenting import (
@@ -43,15 +36,8 @@ from lms.payments.presenting import (
     claimed_subject,
     provider_of,
 )
-from lms.payments.providers.base import (
-    InvalidWebhook,
-    PaymentProvider,
-    ProviderEvent,
-    ProviderRejected,
-    ProviderUnavailable,
-)
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.schemas import RefundOut
-from tenants.session import STILL_SETTLING
 
 PURCHASE = {
     "enrollment": {
@@ -76,7 +62,7 @@ PURCHASE = {
 blp = TenantBlueprint(
     "Checkout",
     __name__,
-    description="Enrolling and paying in one step, withdrawing, and providers' webhooks.",
+    description="Enrolling and paying in one step, and withdrawing.",
 )
 
 
@@ -176,11 +162,12 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
 
     Yours, or any for admins. What was paid goes back to where it came from, in the part that the
     policy gives at this moment; without a policy all of it before the run starts and nothing after.
-    What was given back before counts towards it: `GET /payments/{id}/refund-quote` tells the sum. A
-    refund through the provider may still be `created` or `pending` in the answer; one that the
-    provider refuses says so in `failure_code` and is asked for again by itself, and so is one whose
-    account at the provider cannot be used now. 409
-    `transition_not_allowed` when the enrollment has ended or is completed.
+    What was given back before counts towards it: `GET /payments/{id}/refund-quote` tells the sum.
+    While the payer contests the payment at the bank, nothing is given back. A refund through the
+    provider may still be `created` or `pending` in the answer; one that the provider refuses says
+    so in `failure_code` and is asked for again by itself, and so is one whose account at the
+    provider cannot be used now. 409 `transition_not_allowed` when the enrollment has ended or is
+    completed.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:
@@ -196,47 +183,6 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
         return find_withdrawal(session, enrollment_id, subject_id)
 
 
-@blp.operation(
-    "POST",
-    "/webhooks/<string:provider_name>",
-    id="receiveWebhook",
-    raw_body="application/json",
-    status=204,
-    roles=PUBLIC,
-    transaction="steps",
-    states=STILL_SETTLING,
-    refusals=(400, 413),
-)
-def receive_webhook(call: Call, provider_name: str) -> None:
-    """Take a payment provider's event.
-
-    For providers. The signature is checked on the raw body (400 `invalid_webhook`). The event only
-    says that it is time to look: the payment is fetched and applied as it stands now, so repeated
-    and late events do no harm; so are refunds that wait at the provider. 204 once it is stored; 503
-    asks the provider to send it again.
-    """
-    doorbell, body = call.use(Doorbell), read_body(call.request)
-    with call.transaction() as session:
-        try:
-            provider = provider_of(call, session, provider_name)
-        except ProviderNotConfiguredError as error:
-            raise NotFoundError("There is no such provider.") from error
-        event = _event(call, provider, body)
-        if event is None or webhooks.is_applied(session, provider.name, event):
-            return
-        subject = settlement.find_subject(session, provider.name, event)
-        if subject is None:
-            webhooks.store(session, provider.name, event, applied=False)
-            return
-        waiting = settlement.open_refunds(session, subject.subject_id)
-    answers = _look(provider, [(subject, event.payment_id), *waiting])
-    with call.transaction() as session:
-        for sought, answer in answers:
-            settlement.apply(session, doorbell, sought.operation, sought.subject_id, answer)
-        known = answers[0][1].status != "unknown"
-        webhooks.store(session, provider.name, event, applied=known)
-
-
 def _whom_to_ask(
     call: Call, session: Session, refund: Refund | None
 ) -> tuple[PaymentProvider, Attempt] | None:
@@ -249,16 +195,8 @@ def _whom_to_ask(
         return None
     payment = session.get_one(Payment, refund.payment_id)
     provider = askable_provider(call, session, payment.provider)
-    work = None if provider is None else settlement.open_work(session, refund.id)
+    work = None if provider is None else open_work(session, refund.id)
     return None if provider is None or work is None else (provider, work[0])
-
-
-def _event(call: Call, provider: PaymentProvider, body: bytes) -> ProviderEvent | None:
-    signature = call.request.headers.get(provider.signature_header, "")
-    try:
-        return provider.parse_webhook(body, signature, now=clock.now())
-    except InvalidWebhook as error:
-        raise InvalidWebhookError(f"This is not an event of the provider: {error}.") from error
 
 
 def _told(call: Call, purchase: Purchase, client_secret: str | None) -> Purchase | Response:
@@ -278,15 +216,6 @@ def _told(call: Call, purchase: Purchase, client_secret: str | None) -> Purchase
                 refund=RefundOut().dump(refund),
             )
     return purchase
-
-
-def _look(
-    provider: PaymentProvider, sought: Iterable[tuple[Subject, str]]
-) -> list[tuple[Subject, Answer]]:
-    try:
-        return [(subject, look(provider, subject, name)) for subject, name in sought]
-    except (ProviderUnavailable, ProviderRejected) as error:
-        raise ProviderAwayError("The payment cannot be fetched now; send it again.") from error
 
 
 def _applying(doorbell: Doorbell, attempt: Attempt, answer: Answer) -> Callable[[Session], None]:

@@ -7,11 +7,13 @@ from sqlalchemy.orm import Session
 
 from lms.payments.models import WebhookEvent
 from lms.payments.providers.base import ProviderEvent
+from tenants.session import organization_of
 
 STORE = text("""
     INSERT INTO webhook_events
-           (provider, account, event_id, type, provider_payment_id, applied_at)
-    VALUES (:provider, :account, :event_id, :type, :provider_payment_id,
+           (provider, account, event_id, type, provider_payment_id, provider_dispute_id,
+            applied_at)
+    VALUES (:provider, :account, :event_id, :type, :provider_payment_id, :provider_dispute_id,
             CASE WHEN CAST(:applied AS boolean) THEN now() END)
     ON CONFLICT (provider, account, event_id) DO UPDATE SET applied_at = excluded.applied_at
      WHERE webhook_events.applied_at IS NULL AND excluded.applied_at IS NOT NULL
@@ -23,14 +25,16 @@ KEPT_READ_AT_ONCE = 20
 
 KEPT = text("""
     SELECT provider_payment_id FROM webhook_events
-     WHERE provider = :provider AND applied_at IS NULL AND provider_payment_id IS NOT NULL
+     WHERE provider = :provider AND account = :account AND applied_at IS NULL
+       AND provider_payment_id IS NOT NULL
      GROUP BY provider_payment_id ORDER BY max(received_at) DESC LIMIT :limit
 """)
 
 
 def kept_payments(session: Session, provider: str) -> list[str]:
     """Return the provider's payments that kept events are about, the newest first."""
-    values = {"provider": provider, "limit": KEPT_READ_AT_ONCE}
+    account = str(organization_of(session).id)
+    values = {"provider": provider, "account": account, "limit": KEPT_READ_AT_ONCE}
     return list(session.execute(KEPT, values).scalars())
 
 
@@ -54,7 +58,8 @@ def store(session: Session, provider: str, event: ProviderEvent, *, applied: boo
             payments are locked before events.
         provider: the provider's name.
         event: as the provider signed it.
-        applied: False for an event about a payment that we do not know yet.
+        applied: False for an event about a payment that we do not know yet, or about something
+            that could not be booked.
     """
     session.execute(
         STORE,
@@ -64,6 +69,7 @@ def store(session: Session, provider: str, event: ProviderEvent, *, applied: boo
             "event_id": event.id,
             "type": event.type,
             "provider_payment_id": event.payment_id,
+            "provider_dispute_id": event.dispute_id,
             "applied": applied,
         },
     )

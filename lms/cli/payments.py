@@ -17,8 +17,9 @@ from sqlalchemy import text
 
 from lms.checkout.reconcile import provider as at_provider
 from lms.checkout.reconcile.books import check_books
-from lms.checkout.reconcile.provider import Step
+from lms.checkout.reconcile.follow import follow
 from lms.checkout.reconcile.report import CheckResult
+from lms.checkout.reconcile.steps import Step
 from lms.cli.databases import serving_database
 from lms.cli.days import Day
 from lms.cli.group import EXPECTED, in_one_line, main
@@ -26,6 +27,7 @@ from lms.cli.payment_keys import rotate_keys
 from lms.cli.tables import aligned
 from lms.config import Settings
 from lms.core.encryption import UnreadableSecretError
+from lms.core.queue import Doorbell
 from lms.payments.accounts import StoredAccount, stored_account
 from lms.payments.errors import ProviderNotConfiguredError
 from lms.payments.providers.base import ProviderRejected, ProviderUnavailable
@@ -70,6 +72,21 @@ class Outcome:
         return sum(check.total for check in self.checks)
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How organizations' books are compared with their providers'.
+
+    Attributes:
+        providers: makes the connections.
+        since: only what was made since then; None for all.
+        doorbell: given to book what the provider took back, and to compare once more.
+    """
+
+    providers: Providers
+    since: datetime | None
+    doorbell: Doorbell | None
+
+
 class IncompleteError(click.ClickException):
     """Something kept the command from checking everything; exit status 2, unlike findings."""
 
@@ -99,20 +116,28 @@ payments.add_command(rotate_keys)
     type=Day(),
     help="With --provider: only its payments since this day (UTC), 2027-01-31.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="With --provider: book what it took back (refunds, disputes) and no webhook told us of.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def reconcile(
     context: click.Context,
+    *,
     slugs: tuple[str, ...],
     provider: bool,
     since: datetime | None,
+    follow: bool,
     as_json: bool,
 ) -> None:
     """Check that the books of organizations agree.
 
-    Recomputes wallets, journal, payments, refunds, seats and receipts from each other, for every
-    organization that can have money: active, suspended or being deleted. Reads only, and may run
-    while people buy. Amounts are minor units. docs/operations.md says what findings mean.
+    Recomputes wallets, journal, payments, refunds, disputes, seats and receipts from each other,
+    for every organization that can have money: active, suspended or being deleted. May run while
+    people buy, and reads only, unless --follow is given. Amounts are minor units.
+    docs/operations.md says what findings mean.
 
     The exit status is 0 when all books agree, 1 when something differs, and 2 when something could
     not be checked: it is named, and the others were checked. An organization whose provider could
@@ -120,12 +145,18 @@ def reconcile(
     """
     if since is not None and not provider:
         raise click.UsageError("--since goes with --provider: our own books are checked whole.")
+    if follow and not provider:
+        raise click.UsageError("--follow goes with --provider, which is what is followed.")
     with _errors_apart():
-        providers = Providers.from_settings(Settings.from_environment()) if provider else None
+        comparison = None
+        if provider:
+            settings = Settings.from_environment()
+            doorbell = Doorbell(settings.redis_url) if follow else None
+            comparison = Comparison(Providers.from_settings(settings), since, doorbell)
         with serving_database() as database:
             outcomes = _find(database, slugs)
             for outcome in _in_progress(outcomes):
-                _check(database, outcome, providers, since)
+                _check(database, outcome, comparison)
     _tell(outcomes, as_json=as_json)
     _refuse_if_incomplete(outcomes)
     context.exit(1 if any(outcome.total for outcome in outcomes) else 0)
@@ -188,17 +219,15 @@ def _in_progress(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
             progress.advance(task)
 
 
-def _check(
-    database: Database, outcome: Outcome, providers: Providers | None, since: datetime | None
-) -> None:
+def _check(database: Database, outcome: Outcome, comparison: Comparison | None) -> None:
     """Check one organization; what keeps it from being checked is its own affair."""
     step = partial(database.transaction, OrganizationScope(outcome.id, STILL_SETTLING))
     try:
         with step() as session:
             outcome.checks += check_books(session, patient=True)
             account = stored_account(session)
-        if providers is not None:
-            _compare(step, outcome, providers, account, since)
+        if comparison is not None:
+            _compare(step, outcome, account, comparison)
     except OrganizationNotFoundError:
         outcome.error = f"it cannot be entered; when the run began it was {outcome.state}"
     except OrganizationMigratingError:
@@ -208,16 +237,15 @@ def _check(
 
 
 def _compare(
-    step: Step,
-    outcome: Outcome,
-    providers: Providers,
-    account: StoredAccount | None,
-    since: datetime | None,
+    step: Step, outcome: Outcome, account: StoredAccount | None, comparison: Comparison
 ) -> None:
-    """Compare with the provider's list; what keeps it from being read is told apart."""
+    """Compare with the provider's lists; what keeps them from being read is told apart."""
+    since, doorbell = comparison.since, comparison.doorbell
     try:
-        provider = providers.for_organization(outcome.id, account, webhook_url=None)
+        provider = comparison.providers.for_organization(outcome.id, account, webhook_url=None)
         checks, _ = at_provider.compare(step, provider, since=since)
+        if doorbell is not None and follow(step, doorbell, provider, checks):
+            checks, _ = at_provider.compare(step, provider, since=since)
     except (ProviderNotConfiguredError, UnreadableSecretError) as error:
         outcome.provider_error = error.detail
     except ProviderRejected as error:

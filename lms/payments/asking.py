@@ -9,19 +9,21 @@ import structlog
 from lms.payments.attempts import UNKNOWN, Answer, Attempt, Subject
 from lms.payments.providers.base import (
     NEVER_RECEIVED,
-    PaymentProvider,
     ProviderPayment,
     ProviderRefund,
     ProviderRejected,
     ProviderUnavailable,
 )
+from lms.payments.providers.interface import PaymentProvider
 
 log = structlog.get_logger()
 
 REFUSED_MEANS = frozenset({"unknown_token", "declined", "amount_not_accepted"})
 """Rejections that are about the means of payment or the sum: no money moved and none will."""
 
-REFUSED_REFUNDS = frozenset({"refund_exceeds_payment", "payment_not_refundable"})
+REFUSED_REFUNDS = frozenset(
+    {"refund_exceeds_payment", "payment_not_refundable", "payment_disputed"}
+)
 """Rejections that are about the payment to be given back, and not about how we asked."""
 
 
@@ -39,7 +41,27 @@ def ask(provider: PaymentProvider, attempt: Attempt) -> Answer:
         log.warning("provider_unavailable", subject_id=str(attempt.subject_id), error=str(error))
         return UNKNOWN
     except ProviderRejected as error:
+        if attempt.operation == "refund" and error.code in REFUSED_REFUNDS:
+            return _refused_refund(provider, attempt, error)
         return _rejected(attempt, error)
+
+
+def cancel(provider: PaymentProvider, subject: Subject, provider_id: str) -> Answer:
+    """Cancel a payment that waits for the learner, outside any transaction. Never raises.
+
+    Args:
+        provider: the organization's.
+        subject: what it is to us.
+        provider_id: its identifier at the provider.
+
+    Returns:
+        How it stands then: what is paid or on its way stays so.
+    """
+    try:
+        return _answer_of_payment(provider, subject, provider.cancel_payment(provider_id))
+    except (ProviderUnavailable, ProviderRejected) as error:
+        log.warning("provider_cancel_failed", provider_id=provider_id, error=str(error))
+        return UNKNOWN
 
 
 def look(provider: PaymentProvider, subject: Subject, provider_id: str) -> Answer:
@@ -56,7 +78,7 @@ def look(provider: PaymentProvider, subject: Subject, provider_id: str) -> Answe
     """
     if subject.operation == "refund":
         return _answer_of_refund(subject, provider.fetch_refund(provider_id))
-    return _answer_of_payment(subject, provider.fetch_payment(provider_id))
+    return _answer_of_payment(provider, subject, provider.fetch_payment(provider_id))
 
 
 def recognize(provider: PaymentProvider, attempt: Attempt, provider_ids: Iterable[str]) -> Answer:
@@ -73,12 +95,12 @@ def recognize(provider: PaymentProvider, attempt: Attempt, provider_ids: Iterabl
     for provider_id in provider_ids:
         try:
             payment = provider.fetch_payment(provider_id)
+            if payment.metadata.get(attempt.operation) == str(attempt.subject_id):
+                return _answer_of_payment(provider, attempt, payment)
         except ProviderUnavailable:
             return UNKNOWN
         except ProviderRejected:
             continue
-        if payment.metadata.get(attempt.operation) == str(attempt.subject_id):
-            return _answer_of_payment(attempt, payment)
     return UNKNOWN
 
 
@@ -93,7 +115,7 @@ def _ask_payment(provider: PaymentProvider, attempt: Attempt) -> Answer:
         metadata={attempt.operation: str(attempt.subject_id)},
         first_asked=attempt.first_asked,
     )
-    answer = _answer_of_payment(attempt, payment)
+    answer = _answer_of_payment(provider, attempt, payment)
     return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
 
 
@@ -106,6 +128,7 @@ def _ask_refund(provider: PaymentProvider, attempt: Attempt) -> Answer:
         idempotency_key=attempt.key,
         payment_id=attempt.provider_payment_id,
         amount=attempt.amount,
+        metadata={attempt.operation: str(attempt.subject_id)},
         first_asked=attempt.first_asked,
     )
     answer = _answer_of_refund(attempt, refund)
@@ -141,10 +164,33 @@ def _rejected(attempt: Attempt, error: ProviderRejected) -> Answer:
     return UNKNOWN
 
 
-def _answer_of_payment(subject: Subject, payment: ProviderPayment) -> Answer:
+def _refused_refund(provider: PaymentProvider, attempt: Attempt, error: ProviderRejected) -> Answer:
+    """Look for a refund that the provider will not make among those that it has made.
+
+    If an earlier request made it, it is there. If not, the refusal is definite, however often was
+    asked; what others gave back of the payment comes along, because it may be the reason.
+    """
+    try:
+        listed = provider.list_refunds(attempt.provider_payment_id or "")
+    except (ProviderUnavailable, ProviderRejected) as failure:
+        log.warning("provider_fetch_failed", subject_id=str(attempt.subject_id), error=str(failure))
+        return _rejected(attempt, error)
+    for refund in listed:
+        if refund.metadata.get("refund") == str(attempt.subject_id) and refund.status != "failed":
+            return _answer_of_refund(attempt, refund)
+    log.warning("provider_rejected", subject_id=str(attempt.subject_id), code=error.code)
+    return Answer("failed", None, error.code, refunds=tuple(listed))
+
+
+def _answer_of_payment(
+    provider: PaymentProvider, subject: Subject, payment: ProviderPayment
+) -> Answer:
     if (payment.amount, payment.currency) != (subject.amount, subject.currency):
         return _differs(subject, payment.id, payment.amount, payment.currency)
-    return Answer(payment.status, payment.id, payment.decline_code, payment.client_secret)
+    refunds = provider.list_refunds(payment.id) if payment.refunded_amount > 0 else ()
+    return Answer(
+        payment.status, payment.id, payment.decline_code, payment.client_secret, tuple(refunds)
+    )
 
 
 def _answer_of_refund(subject: Subject, refund: ProviderRefund) -> Answer:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.ids import new_id
 from lms.payments.models import ProviderAttempt
+from lms.payments.providers.base import ProviderRefund
 from tenants.session import organization_of
 
 Operation = Literal["payment", "top_up", "refund"]
@@ -89,17 +90,25 @@ class Answer:
         code: its reason for a no.
         client_secret: what the learner's front end needs to finish the payment, while it is
             pending.
+        refunds: of a payment or top-up: what was given back of it at the provider, by whomever. So
+            too of the payment of a refund that the provider refused.
     """
 
     status: Status
     provider_id: str | None = None
     code: str | None = None
     client_secret: str | None = field(default=None, repr=False)
+    refunds: tuple[ProviderRefund, ...] = ()
 
     @property
     def is_final(self) -> bool:
         """Whether asking again would tell nothing new."""
         return self.status in ("succeeded", "failed", "canceled")
+
+    @property
+    def given_back(self) -> int:
+        """What went back for good, in minor units."""
+        return sum(refund.amount for refund in self.refunds if refund.status == "succeeded")
 
 
 UNKNOWN = Answer("unknown")

@@ -151,9 +151,18 @@ class PaymentAccountInUseError(ConflictError):
 
 
 class NotRefundableError(ConflictError):
-    """There is not that much paid money left in this payment to give back; `left` says how much."""
+    """There is not that much paid money left in this payment to give back.
+
+    `left` says how much is, `refunded` and `lost` (in disputes) where the rest went.
+    """
 
     code = "not_refundable"
+
+
+class PaymentDisputedError(ConflictError):
+    """The payer contests the payment, so its bank has the money; `disputed_at` says since when."""
+
+    code = "payment_disputed"
 
 
 class InvalidWebhookError(DomainError):

@@ -34,6 +34,7 @@ GRANT: dict[str, Any] = {
 TOP_UP: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000007",
     "amount": {"amount": 10000, "currency": "EUR"},
+    "reversed_amount": {"amount": 0, "currency": "EUR"},
     "state": "succeeded",
     "provider": "sandbox",
     "failure_code": None,
@@ -51,12 +52,30 @@ PAYMENT: dict[str, Any] = {
     "coupon": None,
     "refunded_amount": {"amount": 0, "currency": "EUR"},
     "refund_state": "none",
+    "dispute_state": "none",
+    "disputed_at": None,
+    "lost_amount": {"amount": 0, "currency": "EUR"},
     "method": "wallet",
     "state": "succeeded",
     "provider": None,
     "failure_code": None,
     "succeeded_at": "2027-01-08T16:20:00Z",
     "created_at": "2027-01-08T16:20:00Z",
+}
+DISPUTE: dict[str, Any] = {
+    "id": "0193a1c2-7f00-7000-8000-00000000000a",
+    "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
+    "top_up_id": None,
+    "user_id": "0193a1c2-7f00-7000-8000-000000000002",
+    "provider": "stripe",
+    "provider_dispute_id": "du_1MtJUT2eZvKYlo2C",
+    "amount": {"amount": 4900, "currency": "EUR"},
+    "kind": "chargeback",
+    "status": "needs_response",
+    "reason": "fraudulent",
+    "evidence_due_at": "2027-02-01T23:59:59Z",
+    "opened_at": "2027-01-18T07:30:00Z",
+    "closed_at": None,
 }
 RECEIPT: dict[str, Any] = {
     "number": "2027-000042",

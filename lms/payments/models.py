@@ -107,7 +107,8 @@ class Payment(TenantBase):
     and run. Refunded and partially refunded are derived from `refunded_amount`. `refund_policy`
     is the run's at the time of paying. `amount` is what is paid: the run's price at that time less
     `discount_amount`. `coupon_used` tells whether it counts as a use of its coupon: from the
-    beginning, until it fails or its hold runs out unpaid.
+    beginning, until it fails or its hold runs out unpaid. `disputed_at` and `lost_amount` sum its
+    chargebacks up: open since when, and how much of it was lost to them.
     """
 
     __tablename__ = "payments"
@@ -118,6 +119,11 @@ class Payment(TenantBase):
         CheckConstraint("method IN ('wallet', 'provider', 'free')", name="method_known"),
         CheckConstraint("amount >= 0", name="amount_not_negative"),
         CheckConstraint("refunded_amount BETWEEN 0 AND amount", name="refund_within_amount"),
+        CheckConstraint("lost_amount BETWEEN 0 AND amount", name="loss_within_amount"),
+        CheckConstraint(
+            "method = 'provider' OR (lost_amount = 0 AND disputed_at IS NULL)",
+            name="disputed_at_a_provider",
+        ),
         CheckConstraint("(method = 'free') = (amount = 0)", name="free_is_zero"),
         CheckConstraint("(method = 'provider') = (provider IS NOT NULL)", name="provider_named"),
         CheckConstraint(
@@ -152,6 +158,8 @@ class Payment(TenantBase):
     provider_payment_id: Mapped[str | None]
     failure_code: Mapped[str | None]
     refunded_amount: Mapped[int] = mapped_column(server_default="0")
+    disputed_at: Mapped[datetime | None]
+    lost_amount: Mapped[int] = mapped_column(server_default="0")
     refund_policy: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
     discount_amount: Mapped[int] = mapped_column(server_default="0")
     # Asked at the commit: a purchase writes its payment before it locks the coupon, and refuses
@@ -171,15 +179,25 @@ class Payment(TenantBase):
 
 
 class WalletTopUp(TenantBase):
-    """A deposit into a wallet through a provider."""
+    """A deposit into a wallet through a provider.
+
+    `refunded_amount` is what the provider gave back of it, `disputed_amount` what chargebacks took
+    that are open or lost, and `reversed_amount` what the wallet gave, or owes, for both.
+    """
 
     __tablename__ = "wallet_top_ups"
     __table_args__ = (
         ForeignKeyConstraint(["wallet_id", "currency"], ["wallets.id", "wallets.currency"]),
+        UniqueConstraint("id", "currency"),
         UniqueConstraint("provider", "provider_payment_id"),
         CheckConstraint(STATE_CHECK, name="state_known"),
         CheckConstraint("amount > 0", name="amount_positive"),
-        CheckConstraint("reversed_amount BETWEEN 0 AND amount", name="reversal_within_amount"),
+        CheckConstraint("refunded_amount BETWEEN 0 AND amount", name="refund_within_amount"),
+        CheckConstraint("disputed_amount BETWEEN 0 AND amount", name="dispute_within_amount"),
+        CheckConstraint(
+            "reversed_amount = least(amount, refunded_amount + disputed_amount)",
+            name="reversed_is_both",
+        ),
         Index("ix_wallet_top_ups_wallet_id", "wallet_id"),
     )
 
@@ -188,6 +206,8 @@ class WalletTopUp(TenantBase):
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     amount: Mapped[int]
     currency: Mapped[str]
+    refunded_amount: Mapped[int] = mapped_column(server_default="0")
+    disputed_amount: Mapped[int] = mapped_column(server_default="0")
     reversed_amount: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(server_default="created")
     provider: Mapped[str]
@@ -198,11 +218,15 @@ class WalletTopUp(TenantBase):
 
 
 class Refund(TenantBase):
-    """Money going back, to the wallet or to the provider it came from."""
+    """Money going back, to the wallet or to the provider it came from.
+
+    What somebody gave back at the provider, past us, is here too, once it is known.
+    """
 
     __tablename__ = "refunds"
     __table_args__ = (
         ForeignKeyConstraint(["payment_id", "currency"], ["payments.id", "payments.currency"]),
+        UniqueConstraint("payment_id", "provider_refund_id"),
         CheckConstraint(STATE_CHECK, name="state_known"),
         CheckConstraint("destination IN ('wallet', 'provider')", name="destination_known"),
         CheckConstraint("amount > 0", name="amount_positive"),
@@ -269,6 +293,7 @@ class WebhookEvent(TenantBase):
     event_id: Mapped[str]
     type: Mapped[str]
     provider_payment_id: Mapped[str | None]
+    provider_dispute_id: Mapped[str | None]
     applied_at: Mapped[datetime | None]
     received_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -18,6 +18,7 @@ from lms.payments import receipts
 from lms.payments.attempts import Answer, Attempt, begin_attempt, open_attempt, record_answer
 from lms.payments.errors import CurrencyMismatchError, TopUpTooLargeError
 from lms.payments.models import Wallet, WalletTopUp
+from lms.payments.reversals import reverse_top_up
 from lms.users import queries as users
 from tenants.session import organization_of
 
@@ -62,6 +63,7 @@ DEPOSIT_TOP_UP = text("""
                    'owed:top_up:' || held.top_up_id)
            ) AS line (step, kind, amount, balance_after, counter_account, reference)
      WHERE line.amount <> 0
+    RETURNING seq
 """)
 MOVE_TOP_UP = text("""
     UPDATE wallet_top_ups
@@ -174,13 +176,16 @@ def open_top_up(session: Session, top_up: WalletTopUp) -> Attempt | None:
 def apply_top_up(session: Session, top_up_id: UUID, answer: Answer) -> None:
     """Apply what the provider said of a top-up; repeats and older news change nothing.
 
-    Success deposits once, also after a failure: late money is real.
+    Success deposits once, also after a failure: late money is real. What the provider has given
+    back since then is taken out again.
     """
     record_answer(session, top_up_id, answer)
     values = {"id": top_up_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
-        session.execute(DEPOSIT_TOP_UP, values)
-        receipts.issue(session, "top_up", top_up_id)
+        if session.execute(DEPOSIT_TOP_UP, values).all():
+            receipts.issue(session, "top_up", top_up_id)
+        if answer.given_back:
+            reverse_top_up(session, top_up_id, answer.given_back)
     elif answer.status != "unknown":
         session.execute(MOVE_TOP_UP, {**values, "state": answer.status, "code": answer.code})
     session.expire_all()

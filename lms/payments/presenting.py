@@ -15,7 +15,7 @@ from lms.http.call import Call
 from lms.http.schemas import Schema
 from lms.payments.accounts import held_account
 from lms.payments.errors import ProviderNotConfiguredError
-from lms.payments.providers.base import PaymentProvider
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.registry import Providers
 
 log = structlog.get_logger()

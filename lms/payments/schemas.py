@@ -91,6 +91,19 @@ class RefundState(ma.fields.String):
         return "full" if obj.refunded_amount == obj.amount else "partial"
 
 
+class DisputeState(ma.fields.String):
+    """Whether the payer contests a payment, told by its marks."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.OneOf(("none", "open", "lost")), **kwargs)
+
+    def get_value(self, obj: Any, *_args: Any, **_kwargs: Any) -> str:
+        """Return the word for it."""
+        if obj.disputed_at is not None:
+            return "open"
+        return "lost" if obj.lost_amount > 0 else "none"
+
+
 class WalletOut(Schema):
     """A learner's money in this academy."""
 
@@ -216,6 +229,22 @@ class PaymentOut(Schema):
         required=True,
         metadata={"description": "How much `refunded_amount` is of `amount`.", "example": "none"},
     )
+    dispute_state = DisputeState(
+        required=True,
+        metadata={
+            "description": "`open` while the payer contests it at their bank, which has the money"
+            " until it decides; `lost` when the bank kept it. Staff: `GET /disputes`.",
+            "example": "none",
+        },
+    )
+    disputed_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Since when the payer contests it; null when nobody does now."},
+    )
+    lost_amount = MoneyOf(
+        required=True, metadata={"description": "What the payer's bank took back for good."}
+    )
     method = ma.fields.String(
         required=True, validate=validate.OneOf(("wallet", "provider", "free"))
     )
@@ -276,6 +305,13 @@ class TopUpOut(Schema):
 
     id = ma.fields.UUID(required=True)
     amount = MoneyOf(required=True)
+    reversed_amount = MoneyOf(
+        required=True,
+        metadata={
+            "description": "What the provider took back of it: given back at the provider, or"
+            " contested by the payer at their bank."
+        },
+    )
     state = ma.fields.String(required=True, validate=validate.OneOf(PAYMENT_STATES))
     provider = ma.fields.String(required=True)
     failure_code = ma.fields.String(required=True, allow_none=True)

@@ -100,12 +100,14 @@ def download_user_statement(call: Call, user_id: UUID, query: dict[str, Any]) ->
     roles=ADMINS,
 )
 def export_payments(call: Call, query: dict[str, Any]) -> Response:
-    """Download what succeeded in a period as CSV: payments, top-ups and refunds, oldest first.
+    """Download what succeeded in a period as CSV: payments, top-ups, refunds, lost disputes.
 
-    For admins. Amounts are there in minor units and as decimal numbers; refunds are negative. The
-    column `entry` tells them apart: a wallet is filled by a `top_up`, and a `payment` by `wallet`
-    is money that came before. Beside a payment are its list price, the discount and the coupon that
-    gave it. Free enrollments are left out. Texts that a spreadsheet would run begin with an
-    apostrophe. 422 `period_too_long` with the `limit` of rows.
+    For admins, oldest first. Amounts are there in minor units and as decimal numbers; refunds and
+    lost disputes are negative. The column `entry` tells them apart: a wallet is filled by a
+    `top_up`, and a `payment` by `wallet` is money that came before. Beside a payment are its list
+    price, the discount and the coupon that gave it. The column `dispute` says of payments and
+    top-ups whether their payer contests them (`open`) or got them back (`lost`). Free enrollments
+    are left out. Texts that a spreadsheet would run begin with an apostrophe. 422 `period_too_long`
+    with the `limit` of rows.
     """
     return csv_file(payments_file(call.session, **query), "payments.csv")

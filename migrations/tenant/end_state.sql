@@ -110,6 +110,7 @@ CREATE TABLE webhook_events (
 	event_id TEXT NOT NULL, 
 	type TEXT NOT NULL, 
 	provider_payment_id TEXT, 
+	provider_dispute_id TEXT, 
 	applied_at TIMESTAMP WITH TIME ZONE, 
 	received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_webhook_events PRIMARY KEY (provider, account, event_id)
@@ -270,6 +271,8 @@ CREATE TABLE wallet_top_ups (
 	user_id UUID NOT NULL, 
 	amount BIGINT NOT NULL, 
 	currency TEXT NOT NULL, 
+	refunded_amount BIGINT DEFAULT '0' NOT NULL, 
+	disputed_amount BIGINT DEFAULT '0' NOT NULL, 
 	reversed_amount BIGINT DEFAULT '0' NOT NULL, 
 	state TEXT DEFAULT 'created' NOT NULL, 
 	provider TEXT NOT NULL, 
@@ -279,10 +282,13 @@ CREATE TABLE wallet_top_ups (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_wallet_top_ups PRIMARY KEY (id), 
 	CONSTRAINT fk_wallet_top_ups_wallet_id_currency_wallets FOREIGN KEY(wallet_id, currency) REFERENCES wallets (id, currency), 
+	CONSTRAINT uq_wallet_top_ups_id_currency UNIQUE (id, currency), 
 	CONSTRAINT uq_wallet_top_ups_provider_provider_payment_id UNIQUE (provider, provider_payment_id), 
 	CONSTRAINT ck_wallet_top_ups_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
 	CONSTRAINT ck_wallet_top_ups_amount_positive CHECK (amount > 0), 
-	CONSTRAINT ck_wallet_top_ups_reversal_within_amount CHECK (reversed_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_wallet_top_ups_refund_within_amount CHECK (refunded_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_wallet_top_ups_dispute_within_amount CHECK (disputed_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_wallet_top_ups_reversed_is_both CHECK (reversed_amount = least(amount, refunded_amount + disputed_amount)), 
 	CONSTRAINT fk_wallet_top_ups_user_id_users FOREIGN KEY(user_id) REFERENCES users (id)
 );
 
@@ -521,6 +527,8 @@ CREATE TABLE payments (
 	provider_payment_id TEXT, 
 	failure_code TEXT, 
 	refunded_amount BIGINT DEFAULT '0' NOT NULL, 
+	disputed_at TIMESTAMP WITH TIME ZONE, 
+	lost_amount BIGINT DEFAULT '0' NOT NULL, 
 	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
 	discount_amount BIGINT DEFAULT '0' NOT NULL, 
 	coupon_code TEXT, 
@@ -535,6 +543,8 @@ CREATE TABLE payments (
 	CONSTRAINT ck_payments_method_known CHECK (method IN ('wallet', 'provider', 'free')), 
 	CONSTRAINT ck_payments_amount_not_negative CHECK (amount >= 0), 
 	CONSTRAINT ck_payments_refund_within_amount CHECK (refunded_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_payments_loss_within_amount CHECK (lost_amount BETWEEN 0 AND amount), 
+	CONSTRAINT ck_payments_disputed_at_a_provider CHECK (method = 'provider' OR (lost_amount = 0 AND disputed_at IS NULL)), 
 	CONSTRAINT ck_payments_free_is_zero CHECK ((method = 'free') = (amount = 0)), 
 	CONSTRAINT ck_payments_provider_named CHECK ((method = 'provider') = (provider IS NOT NULL)), 
 	CONSTRAINT ck_payments_paid_has_a_date CHECK ((state = 'succeeded') = (succeeded_at IS NOT NULL)), 
@@ -554,6 +564,41 @@ CREATE INDEX ix_payments_run_id ON payments (run_id);
 CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "payments" TO __organization_role__;
+
+CREATE TABLE disputes (
+	id UUID NOT NULL, 
+	payment_id UUID, 
+	top_up_id UUID, 
+	provider TEXT NOT NULL, 
+	provider_dispute_id TEXT NOT NULL, 
+	amount BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	status TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	evidence_due_at TIMESTAMP WITH TIME ZONE, 
+	opened_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	closed_at TIMESTAMP WITH TIME ZONE, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_disputes PRIMARY KEY (id), 
+	CONSTRAINT uq_disputes_provider_provider_dispute_id UNIQUE (provider, provider_dispute_id), 
+	CONSTRAINT fk_disputes_payment_id_currency_payments FOREIGN KEY(payment_id, currency) REFERENCES payments (id, currency), 
+	CONSTRAINT fk_disputes_top_up_id_currency_wallet_top_ups FOREIGN KEY(top_up_id, currency) REFERENCES wallet_top_ups (id, currency), 
+	CONSTRAINT ck_disputes_about_one_thing CHECK (num_nonnulls(payment_id, top_up_id) = 1), 
+	CONSTRAINT ck_disputes_amount_positive CHECK (amount > 0), 
+	CONSTRAINT ck_disputes_kind_known CHECK (kind IN ('inquiry', 'chargeback')), 
+	CONSTRAINT ck_disputes_status_known CHECK (status IN ('needs_response', 'under_review', 'won', 'lost')), 
+	CONSTRAINT ck_disputes_inquiry_loses_nothing CHECK (kind = 'chargeback' OR status <> 'lost'), 
+	CONSTRAINT ck_disputes_closed_has_a_date CHECK ((status IN ('won', 'lost')) = (closed_at IS NOT NULL)), 
+	CONSTRAINT ck_disputes_closed_after_it_was_opened CHECK (closed_at >= opened_at)
+);
+
+CREATE INDEX ix_disputes_payment_id ON disputes (payment_id) WHERE payment_id IS NOT NULL;
+
+CREATE INDEX ix_disputes_top_up_id ON disputes (top_up_id) WHERE top_up_id IS NOT NULL;
+
+GRANT SELECT, INSERT, UPDATE ON "disputes" TO __organization_role__;
 
 CREATE TABLE enrollments (
 	id UUID NOT NULL, 
@@ -604,6 +649,7 @@ CREATE TABLE refunds (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_refunds PRIMARY KEY (id), 
 	CONSTRAINT fk_refunds_payment_id_currency_payments FOREIGN KEY(payment_id, currency) REFERENCES payments (id, currency), 
+	CONSTRAINT uq_refunds_payment_id_provider_refund_id UNIQUE (payment_id, provider_refund_id), 
 	CONSTRAINT ck_refunds_state_known CHECK (state IN ('created', 'pending', 'succeeded', 'failed', 'canceled')), 
 	CONSTRAINT ck_refunds_destination_known CHECK (destination IN ('wallet', 'provider')), 
 	CONSTRAINT ck_refunds_amount_positive CHECK (amount > 0)

@@ -16,6 +16,7 @@ from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
 from lms.payments.reversals import reverse_top_up
 from tenants import names
 from tenants.session import BoundOrganization
+from tests.factories import contested, provider_side
 from tests.factories.money import Academy
 from tests.factories.people import Person
 
@@ -37,6 +38,7 @@ def move_money(academy: Academy) -> dict[str, UUID]:
         **_come_late(academy),
         **_top_up(academy),
         **_take_back(academy, admin),
+        **_contest(academy),
         **_redeem(academy),
     }
     return {name: UUID(str(value)) for name, value in ids.items()}
@@ -160,6 +162,26 @@ def _top_up(academy: Academy) -> dict[str, Any]:
         "topped_up_wallet": one(
             academy, "SELECT id FROM wallets WHERE user_id = :id", id=person.id
         ),
+    }
+
+
+def _contest(academy: Academy) -> dict[str, Any]:
+    """Let the provider take money back: refunds in its dashboard, and disputes."""
+    given_back = contested.buy(academy)
+    provider_side.give_back(academy, given_back["name"], 900)
+    provider_side.tell(academy, given_back["name"])
+    open_one, lost = contested.disputed(academy), contested.disputed(academy, "lost", amount=4000)
+    contested.disputed(academy, "won")
+    kept = contested.topped_up(academy, 5000, spent=4000)
+    kept.contest()
+    returned = contested.topped_up(academy, 5000, spent=4000)
+    returned.decide(returned.contest(), "won")
+    contested.topped_up(academy, 5000).give_back(2000)
+    return {
+        "disputed_payment": open_one["payment"]["id"],
+        "dispute": contested.dispute_row(academy, open_one)["id"],
+        "lost_payment": lost["payment"]["id"],
+        "disputed_top_up": kept.id,
     }
 
 

@@ -16,6 +16,7 @@ from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.coupons.models import Coupon, CouponLearner
 from lms.enrollments.models import Enrollment
+from lms.payments.dispute_models import Dispute
 from lms.payments.models import (
     CreditGrant,
     Payment,
@@ -53,6 +54,7 @@ class TwinIds:
     wallet_id: UUID = field(default_factory=new_id)
     top_up_id: UUID = field(default_factory=new_id)
     grant_id: UUID = field(default_factory=new_id)
+    dispute_id: UUID = field(default_factory=new_id)
     coupon_id: UUID = field(default_factory=new_id)
 
     def as_dict(self) -> dict[str, UUID]:
@@ -159,7 +161,7 @@ def _money(ids: TwinIds, canary: str, mark: int) -> list[Any]:
 
 
 def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> None:
-    """Write the rows that refer to the money: the journal, a refund and the enrollment."""
+    """Write the rows that refer to the money: journal, refund, dispute and enrollment."""
     session.add_all(
         [
             WalletTransaction(
@@ -220,6 +222,18 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 currency="EUR",
                 destination="wallet",
                 reason=canary,
+            ),
+            Dispute(
+                id=ids.dispute_id,
+                top_up_id=ids.top_up_id,
+                provider="sandbox",
+                provider_dispute_id=f"{canary}-{ids.dispute_id}",
+                amount=mark,
+                currency="EUR",
+                kind="inquiry",
+                status="needs_response",
+                reason=canary,
+                opened_at=now(),
             ),
         ]
     )

@@ -13,6 +13,7 @@ from lms.checkout.reconcile import books, provider
 from lms.config import Settings
 from lms.core.errors import Kind
 from lms.http.problems import STATUS
+from lms.payments.providers.sandbox_tokens import OUTCOMES
 from lms.sample import content
 from tenants.roles import TAKE_FROM_PUBLIC
 
@@ -45,6 +46,14 @@ def test_the_api_document_lists_every_kind_of_problem_with_its_status() -> None:
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", text, re.MULTILINE))
     assert listed == {kind: str(int(STATUS[kind])) for kind in get_args(Kind)}
+
+
+def test_the_api_document_lists_every_token_of_the_sandbox() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    section = text.partition("## The sandbox\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`tok_.+?`) \|", section, re.MULTILINE)
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted(OUTCOMES)
 
 
 def test_operations_take_from_public_what_a_superuser_owner_would() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from lms.checkout.reconcile import bookings, coupons, journal, leftovers, receipts
+from lms.checkout.reconcile import bookings, coupons, disputes, journal, leftovers, receipts
 from lms.checkout.reconcile.checks import Check
 from lms.checkout.reconcile.report import CheckResult
 
@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
     *journal.CHECKS,
     *bookings.CHECKS,
     *coupons.CHECKS,
+    *disputes.CHECKS,
     *receipts.CHECKS,
     *leftovers.CHECKS,
 )

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from lms.checkout.reconcile import provider as at_provider
 from lms.checkout.reconcile.books import check_books
-from lms.checkout.reconcile.provider import Bounds, Step
 from lms.checkout.reconcile.report import Report
-from lms.payments.providers.base import PaymentProvider
+from lms.checkout.reconcile.steps import Bounds, Step
+from lms.payments.providers.interface import PaymentProvider
 
 
 def reconcile(

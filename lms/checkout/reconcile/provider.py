@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from time import monotonic
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from lms.checkout.reconcile import provider_disputes
 from lms.checkout.reconcile.report import CheckResult, Finding, ProviderList, results_of
-from lms.payments.providers.base import PaymentProvider, ProviderPayment, ProviderRejected
-
-Step = Callable[[], AbstractContextManager[Session]]
-"""Opens one short transaction of the organization."""
+from lms.checkout.reconcile.steps import LOOKED_AT_AGAIN, Allowance, Bounds, Step, listed_since
+from lms.payments.providers.base import ProviderPayment, ProviderRejected
+from lms.payments.providers.interface import PaymentProvider
 
 CHECKS = (
     *("provider_unknown", "provider_missing", "provider_amount"),
-    *("provider_status", "provider_refunded"),
+    *("provider_status", "provider_refunded", provider_disputes.CHECK),
 )
 
 STANDS = {
@@ -32,15 +30,6 @@ STANDS = {
     "canceled": "failed",
 }
 """How a payment stands, ours and the provider's: open, paid, or without money."""
-
-CLOCKS_DIFFER = timedelta(days=1)
-"""How much earlier than ours the provider may say that something was made."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Before this, providers take no moment."""
-
-LOOKED_AT_AGAIN = 100
-"""Most payments that are fetched one by one, to see whether they still differ."""
 
 OURS = text("""
     SELECT 'payment' AS kind, p.id, p.provider_payment_id, p.amount, p.currency, p.state,
@@ -55,24 +44,10 @@ OURS = text("""
      GROUP BY p.id
     UNION ALL
     SELECT 'top_up', t.id, t.provider_payment_id, t.amount, t.currency, t.state, t.created_at,
-           t.created_at > now() - interval '15 minutes', t.reversed_amount, t.reversed_amount
+           t.created_at > now() - interval '15 minutes', t.refunded_amount, t.refunded_amount
       FROM wallet_top_ups t WHERE t.provider = :provider
 """)
 """With what we gave back: a refund that is under way may be at the provider already, or not yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much a comparison may ask of the provider.
-
-    Attributes:
-        pages: most pages of its list.
-        seconds: after which it is asked for nothing more; a request that is under way is waited
-            for.
-    """
-
-    pages: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +88,7 @@ def compare(
 ) -> tuple[list[CheckResult], ProviderList]:
     """Compare our books with the provider's; it is asked outside any transaction.
 
-    The list is read before our books, and what differs is fetched and read once more, so that
+    Its lists are read before our books, and what differs is fetched and read once more, so that
     what is paid meanwhile is no difference. What is missing from a list that was not read to its
     end is none either.
 
@@ -121,25 +96,24 @@ def compare(
         step: opens a transaction of the organization.
         provider: its account.
         since: only what was made since then; None for everything.
-        bounds: how much may be asked; None to read the whole list.
+        bounds: how much may be asked; None to read the whole lists.
 
     Returns:
-        What each check found, and how far the list was read.
+        What each check found, and how far the lists were read.
 
     Raises:
         ProviderUnavailable: the provider could not be asked.
         ProviderRejected: it lists nothing for us.
     """
-    until = None if bounds is None else monotonic() + bounds.seconds
-    pages = None if bounds is None else bounds.pages
-    listed, is_complete = _read_list(provider, since, pages=pages, until=until)
+    allowance = Allowance(bounds)
+    listed, is_complete = _read_list(provider, since, allowance)
     with step() as session:
         ours = _read(session, provider)
     pairs = _pairs(listed, ours, since, is_complete=is_complete)
     suspects = sorted((pair for pair in pairs if any(_differences(pair))), key=_order)
     again: list[_Pair] = []
     for pair in suspects[:LOOKED_AT_AGAIN]:
-        if _is_over(until):
+        if allowance.is_over:
             break
         again.append(_look_again(provider, pair))
     looked_at = len(again)
@@ -152,28 +126,26 @@ def compare(
     findings = [
         finding for pair in [*again, *suspects[looked_at:]] for finding in _differences(pair)
     ]
-    return results_of(CHECKS, findings), ProviderList(len(listed), is_complete)
+    disputes, has_all_disputes = provider_disputes.compare_disputes(
+        step, provider, since=since, allowance=allowance
+    )
+    return (
+        results_of(CHECKS, [*findings, *disputes]),
+        ProviderList(len(listed), is_complete and has_all_disputes),
+    )
 
 
 def _read_list(
-    provider: PaymentProvider, since: datetime | None, *, pages: int | None, until: float | None
+    provider: PaymentProvider, since: datetime | None, allowance: Allowance
 ) -> tuple[list[ProviderPayment], bool]:
     """Return the provider's payments, and whether they are all."""
-    created_after = None if since is None else max(since - CLOCKS_DIFFER, EPOCH)
-    listed: list[ProviderPayment] = []
-    cursor, read = None, 0
-    while True:
+    created_after = listed_since(since)
+
+    def page_after(cursor: str | None) -> tuple[Sequence[ProviderPayment], str | None]:
         page = provider.list_payments(created_after=created_after, cursor=cursor)
-        listed += page.payments
-        cursor, read = page.next_cursor, read + 1
-        if cursor is None:
-            return listed, True
-        if read == pages or _is_over(until):
-            return listed, False
+        return page.payments, page.next_cursor
 
-
-def _is_over(until: float | None) -> bool:
-    return until is not None and monotonic() >= until
+    return allowance.read(page_after)
 
 
 def _read(session: Session, provider: PaymentProvider) -> _Ours:

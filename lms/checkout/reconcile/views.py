@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from lms.checkout.reconcile.operations import reconcile
-from lms.checkout.reconcile.provider import Bounds
 from lms.checkout.reconcile.report import Report
 from lms.checkout.reconcile.schemas import ReconciliationIn, ReconciliationOut
+from lms.checkout.reconcile.steps import Bounds
 from lms.http.blueprint import PlatformBlueprint
 from lms.http.call import Call
 from lms.payments.accounts import stored_account
@@ -61,12 +61,12 @@ blp = PlatformBlueprint(
 def reconcile_payments(call: Call, organization_id: UUID, body: dict[str, Any]) -> Report:
     """Check that an organization's books agree.
 
-    Recomputes wallets, journal, payments, refunds, seats and receipts from each other, and with
-    `provider` compares them with the provider's own list. Of that at most ten pages are read, or as
-    many as it gives within ten seconds: when it has more, `provider_list` is not complete; ask for
-    a shorter time with `since`, or let whoever runs the installation read it to the end with
-    `lms payments reconcile --provider`. Reads only. 404 for an organization that
-    is neither active, suspended nor being deleted; 409 `provider_not_configured` when there is no
+    Recomputes wallets, journal, payments, refunds, disputes, seats and receipts from each other,
+    and with `provider` compares them with the provider's own lists. Of each at most ten pages are
+    read, or as many as it gives within ten seconds: when it has more, `provider_list` is not
+    complete; ask for a shorter time with `since`, or let whoever runs the installation read them to
+    the end with `lms payments reconcile --provider`. Reads only. 404 for an organization that is
+    neither active, suspended nor being deleted; 409 `provider_not_configured` when there is no
     provider to compare with, 503 `provider_unavailable` when it does not answer.
     """
     step = partial(call.inside, OrganizationScope(organization_id, STILL_SETTLING))

@@ -1,18 +1,16 @@
-"""What every payment provider offers the academy: values, errors and one small interface.
-
-Nothing here speaks HTTP or touches a database. Callers talk to a provider outside any database
-transaction: commit the intention first, call, then record the answer in a second transaction.
-"""
+"""What is said with payment providers: values and errors. `interface` says what can be asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 PaymentStatus: TypeAlias = Literal["pending", "succeeded", "failed", "canceled"]
 RefundStatus: TypeAlias = Literal["pending", "succeeded", "failed"]
+DisputeKind: TypeAlias = Literal["inquiry", "chargeback"]
+DisputeStatus: TypeAlias = Literal["needs_response", "under_review", "won", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +61,57 @@ class ProviderRefund:
         payment_id: The provider's identifier of the payment.
         amount: Minor units of the payment's currency.
         status: Where the refund stands.
+        metadata: What we sent along with it; empty for a refund that was not made through us.
     """
 
     id: str
     payment_id: str
     amount: int
     status: RefundStatus
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderDispute:
+    """A payment that its payer contests at their bank.
+
+    Attributes:
+        id: The provider's identifier.
+        payment_id: The provider's identifier of the payment.
+        amount: Minor units of `currency` that are contested; it may differ from the payment's.
+        currency: ISO 4217 code, upper case.
+        kind: A `chargeback` has taken the money back; an `inquiry` only asks, and may become one.
+        status: Where it stands. `won` and `lost` are the bank's last word; an inquiry that ended
+            without a chargeback is `won`.
+        reason: The provider's word for what the payer says.
+        evidence_due_at: Until when evidence is taken, UTC; None when none is.
+        opened_at: When it was opened, UTC.
+        metadata: What we sent along with the payment.
+    """
+
+    id: str
+    payment_id: str
+    amount: int
+    currency: str
+    kind: DisputeKind
+    status: DisputeStatus
+    reason: str
+    evidence_due_at: datetime | None
+    opened_at: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class DisputePage:
+    """A part of the list of an account's disputes.
+
+    Attributes:
+        disputes: Some of them.
+        next_cursor: What to ask for the next page with; None on the last one.
+    """
+
+    disputes: Sequence[ProviderDispute]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +119,7 @@ class ProviderEvent:
     """News from the provider that something happened to a payment.
 
     An event says that it is time to look, not what is true: events arrive late, twice and out of
-    order, so fetch the payment and apply what it says now.
+    order, so fetch the payment, and the dispute, and apply what they say now.
 
     Attributes:
         id: Unique per provider and account; a repeated delivery carries the same one.
@@ -86,6 +129,10 @@ class ProviderEvent:
         created: When it happened, UTC.
         metadata: What we sent along with the payment: it names our subject also when the answer
             with the provider's identifier never reached us.
+        dispute_id: The provider's identifier of the dispute that it is about, otherwise None.
+        surely_ours: False when it does not say whether the payment was made through us, as of
+            disputes and of refunds made in the provider's dashboard: others may sell through the
+            same account.
     """
 
     id: str
@@ -94,6 +141,8 @@ class ProviderEvent:
     account: str
     created: datetime
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    dispute_id: str | None = None
+    surely_ours: bool = True
 
 
 NEVER_RECEIVED = "never_received"
@@ -125,127 +174,3 @@ class ProviderRejected(ProviderError):
 
 class InvalidWebhook(ProviderError):
     """A webhook that the provider did not sign, or not recently, or not for this account."""
-
-
-class PaymentProvider(Protocol):
-    """One organization's connection to a payment provider."""
-
-    name: ClassVar[str]
-    """The provider's name, as stored with payments and used in webhook addresses."""
-
-    signature_header: ClassVar[str]
-    """The request header that carries a webhook's signature."""
-
-    def create_payment(
-        self,
-        *,
-        idempotency_key: str,
-        amount: int,
-        currency: str,
-        token: str,
-        metadata: Mapping[str, str],
-        first_asked: datetime | None = None,
-    ) -> ProviderPayment:
-        """Charge what a token stands for, once per key.
-
-        The same key with the same arguments gets the answer of the first call, however long ago:
-        a payment that was pending then may be further now, which `fetch_payment` tells.
-
-        Args:
-            idempotency_key: Names this attempt. A new one only after a definite decline.
-            amount: Minor units of `currency`, more than zero.
-            currency: ISO 4217 code, upper case.
-            token: The learner's means of payment, as the provider's script named it.
-            metadata: Kept by the provider with the payment; no personal data.
-            first_asked: When the key may have been sent first; None for now. A provider that
-                forgets keys looks for the payment instead once the key is too old to be sent again.
-
-        Returns:
-            The payment. A decline is an answer (`failed` with a `decline_code`), not an error.
-
-        Raises:
-            ProviderUnavailable: The outcome is unknown.
-            ProviderRejected: No payment came of this request.
-        """
-        ...
-
-    def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
-        """Ask how a payment stands now.
-
-        Args:
-            payment_id: The provider's identifier.
-
-        Raises:
-            ProviderUnavailable: The provider could not be asked.
-            ProviderRejected: This account has no such payment.
-        """
-        ...
-
-    def list_payments(
-        self, *, created_after: datetime | None = None, cursor: str | None = None
-    ) -> PaymentPage:
-        """List the account's payments in any state, a page at a time.
-
-        What is there when the first page is asked for is on exactly one page; what comes meanwhile
-        may be on one. Pages are in the provider's order.
-
-        Args:
-            created_after: Only payments made at this moment or later, aware of its time zone; None
-                for all.
-            cursor: `next_cursor` of the page before, asked for with the same `created_after`.
-
-        Raises:
-            ProviderUnavailable: The provider could not be asked.
-            ProviderRejected: The cursor is not one of this account's list.
-        """
-        ...
-
-    def refund(
-        self,
-        *,
-        idempotency_key: str,
-        payment_id: str,
-        amount: int,
-        first_asked: datetime | None = None,
-    ) -> ProviderRefund:
-        """Give back a part or all of a payment, once per key.
-
-        Args:
-            idempotency_key: Names this refund.
-            payment_id: The provider's identifier of the payment.
-            amount: Minor units of the payment's currency, more than zero.
-            first_asked: As for `create_payment`.
-
-        Raises:
-            ProviderUnavailable: The outcome is unknown.
-            ProviderRejected: Nothing was refunded, for example because it is more than is left.
-        """
-        ...
-
-    def fetch_refund(self, refund_id: str, /) -> ProviderRefund:
-        """Ask how a refund stands now.
-
-        Args:
-            refund_id: The provider's identifier.
-
-        Raises:
-            ProviderUnavailable: The provider could not be asked.
-            ProviderRejected: This account has no such refund.
-        """
-        ...
-
-    def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent | None:
-        """Check a webhook's signature on its raw body and read it.
-
-        Args:
-            body: The request's body exactly as received.
-            signature: The provider's signature header.
-            now: The present, aware of its time zone; signatures of another time are refused.
-
-        Returns:
-            The event; None for genuine news of something else than payments made through us.
-
-        Raises:
-            InvalidWebhook: It is not a fresh, genuine event for this account.
-        """
-        ...

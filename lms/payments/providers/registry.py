@@ -9,7 +9,7 @@ from lms.config import Settings
 from lms.core.encryption import SecretBox
 from lms.payments.accounts import StoredAccount
 from lms.payments.errors import ProviderNotConfiguredError
-from lms.payments.providers.base import PaymentProvider
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.sandbox import SandboxProvider
 from lms.payments.providers.stripe import StripeProvider
 

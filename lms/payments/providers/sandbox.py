@@ -6,23 +6,24 @@ import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
 
+from lms.payments.providers import sandbox_objects as objects
 from lms.payments.providers.base import (
+    DisputePage,
     InvalidWebhook,
     PaymentPage,
-    PaymentStatus,
+    ProviderDispute,
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
     ProviderRejected,
     ProviderUnavailable,
-    RefundStatus,
 )
 from lms.payments.providers.sandbox_target import local_target
 from lms.payments.providers.signing import verify
@@ -80,22 +81,23 @@ class SandboxProvider:
         }
         if self.webhook_url is not None and _is_reachable(self.webhook_url):
             body["webhook_url"] = self.webhook_url
-        return self._ask("POST", "/v1/payments", _payment, key=idempotency_key, body=body)
+        return self._ask(
+            "POST", "/v1/payments", objects.read_payment, key=idempotency_key, body=body
+        )
 
     def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
         """Ask how a payment stands now; see `PaymentProvider.fetch_payment`."""
-        return self._ask("GET", f"/v1/payments/{quote(payment_id, safe='')}", _payment)
+        return self._ask("GET", _at(payment_id), objects.read_payment)
+
+    def cancel_payment(self, payment_id: str, /) -> ProviderPayment:
+        """Cancel what waits for the learner; see `PaymentProvider.cancel_payment`."""
+        return self._ask("POST", f"{_at(payment_id)}/cancel", objects.read_payment)
 
     def list_payments(
         self, *, created_after: datetime | None = None, cursor: str | None = None
     ) -> PaymentPage:
         """List payments, oldest first; see `PaymentProvider.list_payments`."""
-        query: dict[str, str] = {}
-        if created_after is not None:
-            query["created_after"] = str(int(created_after.timestamp()))
-        if cursor is not None:
-            query["cursor"] = cursor
-        return self._ask("GET", f"/v1/payments?{urlencode(query)}", _page)
+        return self._ask("GET", _list_of("payments", created_after, cursor), objects.read_payments)
 
     def refund(
         self,
@@ -103,21 +105,36 @@ class SandboxProvider:
         idempotency_key: str,
         payment_id: str,
         amount: int,
+        metadata: Mapping[str, str],
         first_asked: datetime | None = None,  # noqa: ARG002 - the server forgets no key
     ) -> ProviderRefund:
         """Give money back; see `PaymentProvider.refund`."""
-        path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
-        return self._ask("POST", path, _refund, key=idempotency_key, body={"amount": amount})
+        path, body = f"{_at(payment_id)}/refunds", {"amount": amount, "metadata": dict(metadata)}
+        return self._ask("POST", path, objects.read_refund, key=idempotency_key, body=body)
 
     def fetch_refund(self, refund_id: str, /) -> ProviderRefund:
         """Ask how a refund stands now; see `PaymentProvider.fetch_refund`."""
-        return self._ask("GET", f"/v1/refunds/{quote(refund_id, safe='')}", _refund)
+        return self._ask("GET", f"/v1/refunds/{quote(refund_id, safe='')}", objects.read_refund)
+
+    def list_refunds(self, payment_id: str, /) -> list[ProviderRefund]:
+        """Return all refunds of a payment; see `PaymentProvider.list_refunds`."""
+        return self._ask("GET", f"{_at(payment_id)}/refunds", objects.read_refunds)
+
+    def fetch_dispute(self, dispute_id: str, /) -> ProviderDispute:
+        """Ask how a dispute stands now; see `PaymentProvider.fetch_dispute`."""
+        return self._ask("GET", f"/v1/disputes/{quote(dispute_id, safe='')}", objects.read_dispute)
+
+    def list_disputes(
+        self, *, created_after: datetime | None = None, cursor: str | None = None
+    ) -> DisputePage:
+        """List disputes, oldest first; see `PaymentProvider.list_disputes`."""
+        return self._ask("GET", _list_of("disputes", created_after, cursor), objects.read_disputes)
 
     def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent:
         """Check and read a webhook; see `PaymentProvider.parse_webhook`."""
         verify(body, signature, secret=self.webhook_secret, now=now)
         try:
-            event = _event(json.loads(body))
+            event = objects.read_event(json.loads(body))
         except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise InvalidWebhook("the signed body is not an event") from error
         # one secret signs for every account of a server, so the signature alone does not say whose
@@ -157,6 +174,19 @@ class SandboxProvider:
             raise ProviderUnavailable("the sandbox's answer makes no sense") from error
 
 
+def _at(payment_id: str) -> str:
+    return f"/v1/payments/{quote(payment_id, safe='')}"
+
+
+def _list_of(things: str, created_after: datetime | None, cursor: str | None) -> str:
+    query: dict[str, str] = {}
+    if created_after is not None:
+        query["created_after"] = str(int(created_after.timestamp()))
+    if cursor is not None:
+        query["cursor"] = cursor
+    return f"/v1/{things}?{urlencode(query)}"
+
+
 def _is_reachable(webhook_url: str) -> bool:
     try:
         local_target(webhook_url)
@@ -184,77 +214,8 @@ def _refusal(response: httpx.Response) -> ProviderRejected | ProviderUnavailable
         return unknown
     try:
         error = response.json()["error"]
-        return ProviderRejected(_text(error, "code"), _text(error, "message"))
+        return ProviderRejected(
+            objects.read_text(error, "code"), objects.read_text(error, "message")
+        )
     except (ValueError, LookupError, TypeError):
         return unknown
-
-
-def _payment(answer: Any) -> ProviderPayment:
-    status: PaymentStatus = answer["status"]
-    if status not in get_args(PaymentStatus):
-        raise ValueError("not a payment's status")
-    return ProviderPayment(
-        id=_text(answer, "id"),
-        status=status,
-        amount=_whole(answer, "amount"),
-        currency=_text(answer, "currency"),
-        client_secret=_text_or_none(answer, "client_secret"),
-        decline_code=_text_or_none(answer, "decline_code"),
-        refunded_amount=_whole(answer, "refunded_amount"),
-        metadata=_metadata(answer),
-    )
-
-
-def _page(answer: Any) -> PaymentPage:
-    if not isinstance(answer["data"], list):
-        raise TypeError("data is not a list")
-    return PaymentPage([_payment(one) for one in answer["data"]], _text_or_none(answer, "next"))
-
-
-def _refund(answer: Any) -> ProviderRefund:
-    status: RefundStatus = answer["status"]
-    if status not in get_args(RefundStatus):
-        raise ValueError("not a refund's status")
-    return ProviderRefund(
-        id=_text(answer, "id"),
-        payment_id=_text(answer, "payment_id"),
-        amount=_whole(answer, "amount"),
-        status=status,
-    )
-
-
-def _event(answer: Any) -> ProviderEvent:
-    return ProviderEvent(
-        id=_text(answer, "id"),
-        type=_text(answer, "type"),
-        payment_id=_text(answer["data"]["object"], "id"),
-        account=_text(answer, "account"),
-        created=datetime.fromtimestamp(_whole(answer, "created"), UTC),
-        metadata=_metadata(answer["data"]["object"]),
-    )
-
-
-def _metadata(answer: Any) -> dict[str, str]:
-    metadata = answer.get("metadata", {})
-    if not isinstance(metadata, dict):
-        raise TypeError("metadata is not an object")
-    return {str(name): str(value) for name, value in metadata.items()}
-
-
-def _text(answer: Any, name: str) -> str:
-    value = answer[name]
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is not text")
-    return value
-
-
-def _text_or_none(answer: Any, name: str) -> str | None:
-    return None if answer[name] is None else _text(answer, name)
-
-
-def _whole(answer: Any, name: str) -> int:
-    value = answer[name]
-    # bool is an int to Python and 1.0 equals 1, but neither is an amount
-    if type(value) is not int:
-        raise TypeError(f"{name} is not a whole number")
-    return value

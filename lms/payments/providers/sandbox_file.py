@@ -26,7 +26,10 @@ CREATE TABLE IF NOT EXISTS payments (
     created INTEGER NOT NULL,
     webhook_url TEXT NOT NULL,
     settles_at REAL,
-    refund_status TEXT NOT NULL DEFAULT 'succeeded'
+    refund_status TEXT NOT NULL DEFAULT 'succeeded',
+    client_secret TEXT,
+    canceled INTEGER NOT NULL DEFAULT 0,
+    afterwards TEXT
 );
 CREATE INDEX IF NOT EXISTS payments_unsettled ON payments (settles_at)
     WHERE settles_at IS NOT NULL;
@@ -35,7 +38,17 @@ CREATE TABLE IF NOT EXISTS refunds (
     payment_id TEXT NOT NULL REFERENCES payments (id),
     amount INTEGER NOT NULL CHECK (amount > 0),
     status TEXT NOT NULL DEFAULT 'succeeded',
-    settles_at REAL
+    settles_at REAL,
+    metadata TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE IF NOT EXISTS disputes (
+    id TEXT PRIMARY KEY,
+    payment_id TEXT NOT NULL REFERENCES payments (id),
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    reason TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('needs_response', 'under_review', 'won', 'lost')),
+    evidence_due_at INTEGER NOT NULL,
+    created INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS answers (
     account TEXT NOT NULL,
@@ -61,8 +74,12 @@ _LATER_COLUMNS = (
     ("payments", "refund_status", "TEXT NOT NULL DEFAULT 'succeeded'"),
     ("refunds", "status", "TEXT NOT NULL DEFAULT 'succeeded'"),
     ("refunds", "settles_at", "REAL"),
+    ("payments", "client_secret", "TEXT"),
+    ("payments", "canceled", "INTEGER NOT NULL DEFAULT 0"),
+    ("payments", "afterwards", "TEXT"),
+    ("refunds", "metadata", "TEXT NOT NULL DEFAULT '{}'"),
 )
-"""What a file made before refunds could be pending does not have yet."""
+"""What files of earlier versions do not have yet."""
 
 
 class SandboxFile:

@@ -26,7 +26,13 @@ class Delivery:
 
 
 def announce(
-    db: sqlite3.Connection, url: str, kind: str, body: Mapping[str, Any], *, deliveries: int
+    db: sqlite3.Connection,
+    url: str,
+    kind: str,
+    body: Mapping[str, Any],
+    *,
+    deliveries: int = 1,
+    age: int = 0,
 ) -> None:
     """Have an event sent, once this transaction is committed.
 
@@ -36,11 +42,12 @@ def announce(
         kind: The event's type.
         body: The event's account and data.
         deliveries: How many times it is sent.
+        age: How many seconds ago it happened.
     """
     if not url:
         return
     now = time.time()
-    event = {"id": f"evt_{secrets.token_hex(12)}", "type": kind, "created": int(now), **body}
+    event = {"id": f"evt_{secrets.token_hex(12)}", "type": kind, "created": int(now) - age, **body}
     db.execute(
         "INSERT INTO events (id, url, body, deliveries_left, due_at) VALUES (?, ?, ?, ?, ?)",
         (event["id"], url, json.dumps(event), deliveries, now),

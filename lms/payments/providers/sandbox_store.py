@@ -1,44 +1,41 @@
-"""The sandbox's payments, refunds and idempotency: each request is decided in one transaction."""
+"""The sandbox's payments: each request is decided in one transaction."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from lms.payments.providers.sandbox_answers import Answer, once, refusal
+from lms.payments.providers.sandbox_disputes import DEFAULT_REASON, open_dispute
 from lms.payments.providers.sandbox_file import SandboxFile
-from lms.payments.providers.sandbox_outbox import announce
-from lms.payments.providers.sandbox_tokens import OUTCOMES
+from lms.payments.providers.sandbox_refunds import make_refund, succeed_refund
+from lms.payments.providers.sandbox_rows import (
+    find_payment,
+    no_payment,
+    read_payment,
+    show_payment,
+    tell,
+    tell_old_news,
+)
+from lms.payments.providers.sandbox_tokens import OUTCOMES, Outcome
 
 PAGE = 100
 """Payments on a page of the list."""
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer: its status, its JSON body, and whether an earlier request got it first."""
-
-    status: int
-    body: dict[str, Any]
-    replayed: bool = False
-
-
-def refusal(status: int, code: str, message: str) -> Answer:
-    """The answer to a request that is not carried out."""
-    return Answer(status, {"error": {"code": code, "message": message}})
+OLD_NEWS_SECONDS = 60
 
 
 class SandboxStore:
-    """What can be asked of the sandbox. Safe to share between threads.
+    """What can be asked of the sandbox about payments. Safe to share between threads.
 
     Args:
         file: Where the state is.
-        settle_after: Seconds until a pending payment succeeds by itself.
+        settle_after: Seconds until a pending payment succeeds by itself, or a paid one is disputed
+            or given back if its token says so.
     """
 
     def __init__(self, file: SandboxFile, *, settle_after: float) -> None:
@@ -61,80 +58,22 @@ class SandboxStore:
             outcome = OUTCOMES.get(request["token"])
             if outcome is None:
                 return refusal(400, "unknown_token", "No means of payment has this token.")
-            payment_id = f"pay_{secrets.token_hex(12)}"
-            pending = outcome.status == "pending"
-            db.execute(
-                "INSERT INTO payments (id, account, status, amount, currency, decline_code,"
-                " metadata, created, webhook_url, settles_at, refund_status)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    payment_id,
-                    account,
-                    outcome.status,
-                    request["amount"],
-                    request["currency"],
-                    outcome.decline_code,
-                    json.dumps(request["metadata"]),
-                    int(time.time()),
-                    request["webhook_url"],
-                    time.time() + self._settle_after if pending else None,
-                    outcome.refund_status,
-                ),
-            )
-            payment = _read(db, payment_id)
-            if not pending:
-                _announce(db, payment, f"payment.{outcome.status}", outcome.deliveries)
-            return Answer(201, _present(payment))
+            payment = self._make(db, account, request, outcome)
+            if outcome.status != "pending":
+                tell(db, payment, f"payment.{outcome.status}", deliveries=outcome.deliveries)
+            if outcome.out_of_order:
+                tell_old_news(db, payment, "payment.pending", age=OLD_NEWS_SECONDS)
+            return Answer(201, show_payment(payment))
 
         # where to report is not what is asked: who moved meanwhile may still ask again
         asked = {name: value for name, value in request.items() if name != "webhook_url"}
-        return self._once(account, key, ["payment", asked], decide)
-
-    def refund(self, account: str, key: str, payment_id: str, amount: int) -> Answer:
-        """Give back at most what was paid and not yet given back, once per key.
-
-        Args:
-            account: Whose money it is.
-            key: The idempotency key.
-            payment_id: Which payment.
-            amount: Minor units.
-
-        Returns:
-            201 with the refund, 404 without such a payment, 400 when that much is not there to be
-            refunded, 409 for a key used for another request.
-        """
-
-        def decide(db: sqlite3.Connection) -> Answer:
-            payment = _find(db, account, payment_id)
-            if payment is None:
-                return _no_payment()
-            if payment["status"] != "succeeded":
-                return refusal(400, "payment_not_refundable", "Only a paid payment has refunds.")
-            if payment["refunded_amount"] + amount > payment["amount"]:
-                return refusal(400, "refund_exceeds_payment", "That is more than is left of it.")
-            refund_id = f"re_{secrets.token_hex(12)}"
-            status = payment["refund_status"]
-            settles_at = time.time() + self._settle_after if status == "pending" else None
-            db.execute(
-                "INSERT INTO refunds (id, payment_id, amount, status, settles_at)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (refund_id, payment_id, amount, status, settles_at),
-            )
-            db.execute(
-                "UPDATE payments SET refunded_amount = refunded_amount + ? WHERE id = ?",
-                (amount, payment_id),
-            )
-            if status == "succeeded":
-                _announce(db, _read(db, payment_id), "payment.refunded")
-            return Answer(201, _present_refund(_read_refund(db, refund_id)))
-
-        return self._once(account, key, ["refund", payment_id, amount], decide)
+        return once(self._file, account, key, ["payment", asked], decide)
 
     def fetch_payment(self, account: str, payment_id: str) -> Answer:
         """200 with the payment as it is now, or 404 when the account has no such payment."""
         with self._file.transaction() as db:
-            payment = _find(db, account, payment_id)
-            return _no_payment() if payment is None else Answer(200, _present(payment))
+            payment = find_payment(db, account, payment_id)
+            return no_payment() if payment is None else Answer(200, show_payment(payment))
 
     def list_payments(self, account: str, *, created_after: int, cursor: str | None) -> Answer:
         """List an account's payments, oldest first.
@@ -148,7 +87,7 @@ class SandboxStore:
             200 with the page, 400 when the cursor is no payment of this account.
         """
         with self._file.transaction() as db:
-            if cursor is not None and _find(db, account, cursor) is None:
+            if cursor is not None and find_payment(db, account, cursor) is None:
                 return refusal(400, "invalid_cursor", "No payment of this list has this name.")
             rows = db.execute(
                 "SELECT * FROM payments WHERE account = ? AND created >= ? AND rowid >"
@@ -157,59 +96,83 @@ class SandboxStore:
                 (account, created_after, cursor, PAGE + 1),
             ).fetchall()
         more = len(rows) > PAGE
-        page = [_present(row) for row in rows[:PAGE]]
+        page = [show_payment(row) for row in rows[:PAGE]]
         return Answer(200, {"data": page, "next": page[-1]["id"] if more else None})
 
-    def fetch_refund(self, account: str, refund_id: str) -> Answer:
-        """200 with the refund as it is now, or 404 when the account has no such refund."""
-        with self._file.transaction() as db:
-            refund = _find_refund(db, account, refund_id)
-            return _no_refund() if refund is None else Answer(200, _present_refund(refund))
-
-    def settle_refund(self, account: str, refund_id: str) -> Answer:
-        """Let a pending refund succeed now.
+    def cancel(self, account: str, payment_id: str) -> Answer:
+        """Cancel a payment that waits for the learner; any other one stays as it is.
 
         Returns:
-            200 with the refund (also when it had succeeded before), 404 without such a refund.
+            200 with the payment as it is then, 404 without such a payment.
         """
         with self._file.transaction() as db:
-            refund = _find_refund(db, account, refund_id)
-            if refund is None:
-                return _no_refund()
-            if refund["status"] == "pending":
-                refund = _succeed_refund(db, refund_id)
-            return Answer(200, _present_refund(refund))
+            payment = find_payment(db, account, payment_id)
+            if payment is None:
+                return no_payment()
+            if payment["status"] == "pending" and payment["client_secret"] is not None:
+                db.execute(
+                    "UPDATE payments SET status = 'failed', canceled = 1 WHERE id = ?",
+                    (payment_id,),
+                )
+                payment = read_payment(db, payment_id)
+                tell(db, payment, "payment.canceled")
+            return Answer(200, show_payment(payment))
+
+    def authenticate(self, payment_id: str, client_secret: str, *, passed: bool) -> Answer:
+        """Let the learner do what the payment waits for (3-D Secure), or fail to.
+
+        Args:
+            payment_id: Which payment.
+            client_secret: What the front end was given with it.
+            passed: Whether the learner did it.
+
+        Returns:
+            200 with the payment, 404 without such a payment or with another secret, 400 when the
+            payment does not wait (any more).
+        """
+        with self._file.transaction() as db:
+            payment = db.execute(
+                "SELECT * FROM payments WHERE id = ? AND client_secret = ?",
+                (payment_id, client_secret),
+            ).fetchone()
+            if payment is None:
+                return no_payment()
+            if payment["status"] != "pending":
+                return refusal(400, "payment_not_pending", "It does not wait for the learner.")
+            done = _succeed(db, payment_id) if passed else _fail_authentication(db, payment_id)
+            return Answer(200, show_payment(done))
 
     def settle(self, account: str, payment_id: str) -> Answer:
-        """Let a pending payment succeed now.
+        """Let happen now what would happen to a payment by itself, or at the learner's hand.
 
         Returns:
-            200 with the payment (also when it had succeeded before), 404 without such a payment,
-            400 when it failed.
+            200 with the payment (also when nothing was to come), 404 without such a payment, 400
+            when it failed.
         """
         with self._file.transaction() as db:
-            payment = _find(db, account, payment_id)
+            payment = find_payment(db, account, payment_id)
             if payment is None:
-                return _no_payment()
+                return no_payment()
             if payment["status"] == "failed":
                 return refusal(400, "payment_not_pending", "A failed payment stays failed.")
-            if payment["status"] == "pending":
-                payment = _succeed(db, payment_id)
-            return Answer(200, _present(payment))
+            _go_on(db, payment)
+            return Answer(200, show_payment(read_payment(db, payment_id)))
 
     def settle_due(self) -> None:
-        """Let the pending payments and refunds succeed whose time has come."""
+        """Let happen what is due: to payments, and to pending refunds."""
+        now = time.time()
         with self._file.transaction() as db:
-            for table, succeed in (("payments", _succeed), ("refunds", _succeed_refund)):
-                due = db.execute(
-                    f"SELECT id FROM {table} WHERE settles_at <= ? ORDER BY settles_at",  # noqa: S608 - our own names
-                    (time.time(),),
-                ).fetchall()
-                for row in due:
-                    succeed(db, row["id"])
+            for payment in db.execute(
+                "SELECT * FROM payments WHERE settles_at <= ? ORDER BY settles_at", (now,)
+            ).fetchall():
+                _go_on(db, payment)
+            for refund in db.execute(
+                "SELECT id FROM refunds WHERE settles_at <= ? ORDER BY settles_at", (now,)
+            ).fetchall():
+                succeed_refund(db, refund["id"])
 
     def next_settlement(self) -> float | None:
-        """When the next pending payment or refund succeeds, in Unix seconds, or None."""
+        """When something happens to a payment or refund by itself, in Unix seconds, or None."""
         with self._file.transaction() as db:
             (settles_at,) = db.execute(
                 "SELECT min(settles_at) FROM (SELECT settles_at FROM payments"
@@ -217,103 +180,65 @@ class SandboxStore:
             ).fetchone()
         return settles_at
 
-    def _once(
-        self,
-        account: str,
-        key: str,
-        request: list[Any],
-        decide: Callable[[sqlite3.Connection], Answer],
-    ) -> Answer:
-        """Decide a request, or repeat what was answered to the same request before."""
-        digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-        with self._file.transaction() as db:
-            earlier = db.execute(
-                "SELECT request, status, body FROM answers WHERE account = ? AND key = ?",
-                (account, key),
-            ).fetchone()
-            if earlier is None:
-                answer = decide(db)
-                db.execute(
-                    "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
-                    (account, key, digest, answer.status, json.dumps(answer.body)),
-                )
-                return answer
-        if earlier["request"] != digest:
-            return refusal(
-                409, "idempotency_key_reused", "This key was used for another request before."
-            )
-        return Answer(earlier["status"], json.loads(earlier["body"]), replayed=True)
+    def _make(
+        self, db: sqlite3.Connection, account: str, request: Mapping[str, Any], outcome: Outcome
+    ) -> sqlite3.Row:
+        payment_id, now = f"pay_{secrets.token_hex(12)}", time.time()
+        goes_on = outcome.status == "pending" and not outcome.asks_learner
+        secret = f"{payment_id}_secret_{secrets.token_hex(12)}" if outcome.asks_learner else None
+        db.execute(
+            "INSERT INTO payments (id, account, status, amount, currency, decline_code, metadata,"
+            " created, webhook_url, settles_at, refund_status, client_secret, afterwards)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                payment_id,
+                account,
+                outcome.status,
+                request["amount"],
+                request["currency"],
+                outcome.decline_code,
+                json.dumps(request["metadata"]),
+                int(now),
+                request["webhook_url"],
+                now + self._settle_after if goes_on or outcome.afterwards else None,
+                outcome.refund_status,
+                secret,
+                outcome.afterwards,
+            ),
+        )
+        return read_payment(db, payment_id)
 
 
-def _no_payment() -> Answer:
-    return refusal(404, "payment_not_found", "There is no such payment.")
-
-
-def _no_refund() -> Answer:
-    return refusal(404, "refund_not_found", "There is no such refund.")
-
-
-def _find_refund(db: sqlite3.Connection, account: str, refund_id: str) -> sqlite3.Row | None:
-    return db.execute(
-        "SELECT refunds.* FROM refunds JOIN payments ON payments.id = refunds.payment_id"
-        " WHERE refunds.id = ? AND payments.account = ?",
-        (refund_id, account),
-    ).fetchone()
-
-
-def _read_refund(db: sqlite3.Connection, refund_id: str) -> sqlite3.Row:
-    """Read a refund that is known to exist."""
-    return db.execute("SELECT * FROM refunds WHERE id = ?", (refund_id,)).fetchone()
-
-
-def _succeed_refund(db: sqlite3.Connection, refund_id: str) -> sqlite3.Row:
+def _go_on(db: sqlite3.Connection, payment: sqlite3.Row) -> None:
+    """Let a payment succeed that is pending, or be disputed or given back if that is to come."""
+    if payment["status"] == "pending":
+        _succeed(db, payment["id"])
+        return
     db.execute(
-        "UPDATE refunds SET status = 'succeeded', settles_at = NULL WHERE id = ?", (refund_id,)
+        "UPDATE payments SET settles_at = NULL, afterwards = NULL WHERE id = ?", (payment["id"],)
     )
-    refund = _read_refund(db, refund_id)
-    _announce(db, _read(db, refund["payment_id"]), "payment.refunded")
-    return refund
-
-
-def _present_refund(refund: sqlite3.Row) -> dict[str, Any]:
-    return {name: refund[name] for name in ("id", "payment_id", "amount", "status")}
-
-
-def _find(db: sqlite3.Connection, account: str, payment_id: str) -> sqlite3.Row | None:
-    return db.execute(
-        "SELECT * FROM payments WHERE id = ? AND account = ?", (payment_id, account)
-    ).fetchone()
-
-
-def _read(db: sqlite3.Connection, payment_id: str) -> sqlite3.Row:
-    """Read a payment that is known to exist."""
-    return db.execute("SELECT * FROM payments WHERE id = ?", (payment_id,)).fetchone()
+    left = payment["amount"] - payment["refunded_amount"]
+    if payment["afterwards"] == "dispute":
+        open_dispute(db, payment, payment["amount"], DEFAULT_REASON)
+    elif payment["afterwards"] == "refund" and left > 0:
+        make_refund(db, payment, left, {}, settle_after=0)
 
 
 def _succeed(db: sqlite3.Connection, payment_id: str) -> sqlite3.Row:
     db.execute(
         "UPDATE payments SET status = 'succeeded', settles_at = NULL WHERE id = ?", (payment_id,)
     )
-    payment = _read(db, payment_id)
-    _announce(db, payment, "payment.succeeded")
+    payment = read_payment(db, payment_id)
+    tell(db, payment, "payment.succeeded")
     return payment
 
 
-def _announce(db: sqlite3.Connection, payment: sqlite3.Row, kind: str, deliveries: int = 1) -> None:
-    body = {"account": payment["account"], "data": {"object": _present(payment)}}
-    announce(db, payment["webhook_url"], kind, body, deliveries=deliveries)
-
-
-def _present(payment: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": payment["id"],
-        "status": payment["status"],
-        "amount": payment["amount"],
-        "currency": payment["currency"],
-        "refunded_amount": payment["refunded_amount"],
-        "decline_code": payment["decline_code"],
-        # nothing is left to do in a browser: no token asks for a confirmation
-        "client_secret": None,
-        "metadata": json.loads(payment["metadata"]),
-        "created": payment["created"],
-    }
+def _fail_authentication(db: sqlite3.Connection, payment_id: str) -> sqlite3.Row:
+    db.execute(
+        "UPDATE payments SET status = 'failed', decline_code = 'authentication_failed'"
+        " WHERE id = ?",
+        (payment_id,),
+    )
+    payment = read_payment(db, payment_id)
+    tell(db, payment, "payment.failed")
+    return payment

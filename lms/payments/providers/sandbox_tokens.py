@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Afterwards = Literal["dispute", "refund"]
+"""What may happen to a paid payment some time later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,11 @@ class Outcome:
         answered: False when the server never gets to answer, although the payment was made.
         deliveries: How many times the webhook is sent.
         refund_status: The first state of its refunds.
+        asks_learner: True when a pending payment waits for the learner, as for 3-D Secure: it has a
+            client secret, and can be canceled.
+        out_of_order: True when older news are sent after newer ones.
+        afterwards: What happens once the time is up in which others settle: the payer disputes it,
+            or it is given back in the dashboard.
     """
 
     status: str
@@ -23,6 +32,9 @@ class Outcome:
     answered: bool = True
     deliveries: int = 1
     refund_status: str = "succeeded"
+    asks_learner: bool = False
+    out_of_order: bool = False
+    afterwards: Afterwards | None = None
 
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -33,5 +45,9 @@ OUTCOMES: Mapping[str, Outcome] = {
     "tok_timeout_after_success": Outcome("succeeded", answered=False),
     "tok_pending_refund": Outcome("succeeded", refund_status="pending"),
     "tok_duplicate_webhook": Outcome("succeeded", deliveries=2),
+    "tok_out_of_order_webhooks": Outcome("succeeded", out_of_order=True),
+    "tok_3d_secure": Outcome("pending", asks_learner=True),
+    "tok_dispute": Outcome("succeeded", afterwards="dispute"),
+    "tok_refunded_at_provider": Outcome("succeeded", afterwards="refund"),
 }
 """The magic tokens."""

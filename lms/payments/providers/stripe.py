@@ -9,16 +9,15 @@ is looked for: https://docs.stripe.com/api/idempotent_requests.
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, ClassVar
 
 import stripe
 from stripe.params import (
+    DisputeListParams,
+    PaymentIntentCancelParams,
     PaymentIntentCreateParams,
     PaymentIntentListParams,
     RefundCreateParams,
@@ -28,22 +27,26 @@ from lms.core import clock
 from lms.payments.providers import stripe_errors
 from lms.payments.providers.base import (
     NEVER_RECEIVED,
+    DisputePage,
     InvalidWebhook,
     PaymentPage,
+    ProviderDispute,
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
     ProviderRejected,
     ProviderUnavailable,
 )
-from lms.payments.providers.signing import TOLERANCE_SECONDS
 from lms.payments.providers.stripe_amounts import to_stripe
+from lms.payments.providers.stripe_connection import Declined, answering, http_client
 from lms.payments.providers.stripe_objects import (
     MARK,
+    read_dispute,
     read_event,
     read_payment,
     read_refund,
 )
+from lms.payments.providers.stripe_signatures import check_signature
 
 KEY_IS_GOOD_FOR = timedelta(hours=23)
 """How long after its first use a key is sent again: Stripe keeps it for 24 hours at least."""
@@ -54,7 +57,6 @@ an hour in bad times."""
 
 REFUND_KEY = "key"
 """Where a refund's metadata keeps our idempotency key."""
-
 
 LISTED_AT_ONCE = 100
 """As many as Stripe gives on a page."""
@@ -109,21 +111,36 @@ class StripeProvider:
             **_means(token),
         }
         try:
-            with _answering(stripe_errors.of_payment):
+            with answering(stripe_errors.of_payment):
                 intent = self._client().v1.payment_intents.create(
                     params, {"idempotency_key": idempotency_key}
                 )
                 return read_payment(intent.to_dict())
-        except _Declined as decline:
+        except Declined as decline:
             return decline.payment
 
     def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
         """Ask how a payment stands now; see `PaymentProvider.fetch_payment`."""
-        with _answering(stripe_errors.of_request):
+        with answering(stripe_errors.of_request):
             intents = self._client().v1.payment_intents
             return read_payment(
                 intents.retrieve(payment_id, {"expand": ["latest_charge"]}).to_dict()
             )
+
+    def cancel_payment(self, payment_id: str, /) -> ProviderPayment:
+        """Cancel what waits for the learner; see `PaymentProvider.cancel_payment`."""
+        params: PaymentIntentCancelParams = {
+            "cancellation_reason": "abandoned",
+            "expand": ["latest_charge"],
+        }
+        try:
+            with answering(stripe_errors.of_request):
+                intents = self._client().v1.payment_intents
+                return read_payment(intents.cancel(payment_id, params).to_dict())
+        except ProviderRejected as refusal:
+            if refusal.code != stripe_errors.NOT_IN_THIS_STATE:
+                raise
+            return self.fetch_payment(payment_id)
 
     def list_payments(
         self, *, created_after: datetime | None = None, cursor: str | None = None
@@ -140,7 +157,7 @@ class StripeProvider:
             params["created"] = {"gte": int(created_after.timestamp())}
         if cursor is not None:
             params["starting_after"] = cursor
-        with _answering(stripe_errors.of_request):
+        with answering(stripe_errors.of_request):
             page = self._client().v1.payment_intents.list(params)
             intents = [intent.to_dict() for intent in page.data]
             ours = [one for one in intents if (one.get("metadata") or {}).get(MARK) == self.account]
@@ -155,6 +172,7 @@ class StripeProvider:
         idempotency_key: str,
         payment_id: str,
         amount: int,
+        metadata: Mapping[str, str],
         first_asked: datetime | None = None,
     ) -> ProviderRefund:
         """Give money back; see `PaymentProvider.refund`."""
@@ -166,33 +184,63 @@ class StripeProvider:
         params: RefundCreateParams = {
             "payment_intent": payment_id,
             "amount": _amount(amount, currency),
-            "metadata": {MARK: self.account, REFUND_KEY: idempotency_key},
+            "metadata": {**metadata, MARK: self.account, REFUND_KEY: idempotency_key},
         }
-        with _answering(stripe_errors.of_refund):
+        with answering(stripe_errors.of_refund):
             refunds = self._client().v1.refunds
-            return read_refund(
-                refunds.create(params, {"idempotency_key": idempotency_key}).to_dict()
-            )
+            made = refunds.create(params, {"idempotency_key": idempotency_key})
+            return read_refund(made.to_dict(), account=self.account)
 
     def fetch_refund(self, refund_id: str, /) -> ProviderRefund:
         """Ask how a refund stands now; see `PaymentProvider.fetch_refund`."""
-        with _answering(stripe_errors.of_request):
-            return read_refund(self._client().v1.refunds.retrieve(refund_id).to_dict())
+        with answering(stripe_errors.of_request):
+            refund = self._client().v1.refunds.retrieve(refund_id)
+            return read_refund(refund.to_dict(), account=self.account)
+
+    def list_refunds(self, payment_id: str, /) -> list[ProviderRefund]:
+        """Return all refunds of a payment; see `PaymentProvider.list_refunds`."""
+        with answering(stripe_errors.of_request):
+            refunds = self._client().v1.refunds
+            page = refunds.list({"payment_intent": payment_id, "limit": LISTED_AT_ONCE})
+            return [
+                read_refund(refund.to_dict(), account=self.account)
+                for refund in page.auto_paging_iter()
+            ]
+
+    def fetch_dispute(self, dispute_id: str, /) -> ProviderDispute | None:
+        """Ask how a dispute stands now; see `PaymentProvider.fetch_dispute`.
+
+        A dispute does not say whose payment it is about, so the PaymentIntent comes along.
+        """
+        with answering(stripe_errors.of_request):
+            disputes = self._client().v1.disputes
+            dispute = disputes.retrieve(dispute_id, {"expand": ["payment_intent"]})
+            return read_dispute(dispute.to_dict(), account=self.account)
+
+    def list_disputes(
+        self, *, created_after: datetime | None = None, cursor: str | None = None
+    ) -> DisputePage:
+        """List disputes, newest first; see `PaymentProvider.list_disputes`."""
+        params: DisputeListParams = {
+            "limit": LISTED_AT_ONCE,
+            "expand": ["data.payment_intent"],
+        }
+        if created_after is not None:
+            params["created"] = {"gte": int(created_after.timestamp())}
+        if cursor is not None:
+            params["starting_after"] = cursor
+        with answering(stripe_errors.of_request):
+            page = self._client().v1.disputes.list(params)
+            listed = [dispute.to_dict() for dispute in page.data]
+            read = [read_dispute(dispute, account=self.account) for dispute in listed]
+            return DisputePage(
+                disputes=[dispute for dispute in read if dispute is not None],
+                next_cursor=listed[-1]["id"] if page.has_more and listed else None,
+            )
 
     def parse_webhook(self, body: bytes, signature: str, *, now: datetime) -> ProviderEvent | None:
-        """Check and read a webhook; see `PaymentProvider.parse_webhook`.
-
-        The signature is checked by Stripe's library; its time here, because the library takes
-        signatures of the future.
-        """
-        if not signature.isascii():
-            raise InvalidWebhook("the signature header is malformed")
-        try:
-            stripe.WebhookSignature.verify_header(body, signature, self.webhook_secret)
-        except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
-            raise InvalidWebhook("the signature does not match the body") from error
-        if abs(now.timestamp() - _time_of(signature)) > TOLERANCE_SECONDS:
-            raise InvalidWebhook("the signature is too far from the present")
+        """Check and read a webhook; see `PaymentProvider.parse_webhook`."""
+        check_signature(body, signature, secret=self.webhook_secret, now=now)
         try:
             return read_event(json.loads(body), account=self.account)
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
@@ -203,7 +251,7 @@ class StripeProvider:
         return stripe.StripeClient(
             self.secret_key,
             base_addresses={"api": self.api_base.rstrip("/")},
-            http_client=_http_client(self.timeouts),
+            http_client=http_client(self.timeouts),
             max_network_retries=0,
         )
 
@@ -213,7 +261,7 @@ class StripeProvider:
         """Look for a payment by what was sent along, instead of charging once more."""
         marks = {**metadata, MARK: self.account}
         query = " AND ".join(f"metadata['{name}']:'{value}'" for name, value in marks.items())
-        with _answering(stripe_errors.of_request):
+        with answering(stripe_errors.of_request):
             found = self._client().v1.payment_intents.search({"query": query, "limit": 1})
             payments = [read_payment(intent.to_dict()) for intent in found.data]
         if payments:
@@ -224,46 +272,8 @@ class StripeProvider:
 
     def _find_refund(self, payment_id: str, key: str) -> ProviderRefund | None:
         """Look for a refund by its key. One that is not there is made: the money is owed still."""
-        with _answering(stripe_errors.of_request):
-            page = self._client().v1.refunds.list({"payment_intent": payment_id, "limit": 100})
-            for one in page.auto_paging_iter():
-                refund = one.to_dict()
-                if (refund.get("metadata") or {}).get(REFUND_KEY) == key:
-                    return read_refund(refund)
-        return None
-
-
-class _Declined(Exception):
-    """A decline is an answer: it carries the payment."""
-
-    def __init__(self, payment: ProviderPayment) -> None:
-        super().__init__(payment.id)
-        self.payment = payment
-
-
-@contextmanager
-def _answering(
-    reading: Callable[[stripe.StripeError], ProviderRejected | ProviderUnavailable],
-) -> Iterator[None]:
-    """Turn what goes wrong between us and Stripe into the providers' own errors."""
-    try:
-        try:
-            yield
-        except stripe.StripeError as error:
-            intent = stripe_errors.declined_intent(error)
-            if intent is None:
-                raise reading(error) from error
-            raise _Declined(read_payment(intent)) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ProviderUnavailable("Stripe's answer makes no sense") from error
-
-
-@cache
-def _http_client(timeouts: tuple[float, float]) -> stripe.HTTPClient:
-    """Return one client for all accounts: it keeps connections, one set for each thread."""
-    # At lower levels the library logs bodies, with client secrets in them.
-    logging.getLogger("stripe").setLevel(logging.WARNING)
-    return stripe.RequestsClient(timeout=timeouts)
+        made = self.list_refunds(payment_id)
+        return next((one for one in made if one.metadata.get(REFUND_KEY) == key), None)
 
 
 def _amount(amount: int, currency: str) -> int:
@@ -285,9 +295,3 @@ def _means(token: str) -> PaymentIntentCreateParams:
 
 def _is_too_old(first_asked: datetime | None, limit: timedelta) -> bool:
     return first_asked is not None and clock.now() - first_asked > limit
-
-
-def _time_of(signature: str) -> int:
-    """Return the time that the library just found signed: the first `t`, in Unix seconds."""
-    pairs = [part.split("=") for part in signature.split(",")]
-    return int(next(pair[1] for pair in pairs if pair[0] == "t"))

@@ -18,10 +18,10 @@ MEANS = ("payment_method", "confirmation_token")
 USED_UP = frozenset({"token_already_used", "token_in_use", "payment_method_unactivated"})
 """Codes about a token that stands for no means of payment any more."""
 
+NOT_IN_THIS_STATE = "payment_intent_unexpected_state"
 REFUNDED = frozenset({"charge_already_refunded"})
-NOT_REFUNDABLE = frozenset(
-    {"charge_disputed", "charge_not_refundable", "payment_intent_unexpected_state"}
-)
+NOT_REFUNDABLE = frozenset({"charge_not_refundable", NOT_IN_THIS_STATE})
+DISPUTED = "charge_disputed"
 
 
 def declined_intent(error: StripeError) -> Mapping[str, Any] | None:
@@ -77,6 +77,8 @@ def of_refund(error: StripeError) -> ProviderRejected | ProviderUnavailable:
     if isinstance(error, InvalidRequestError) and error.code != "resource_missing":
         if error.param == "amount" or error.code in REFUNDED:
             return ProviderRejected("refund_exceeds_payment", reason)
+        if error.code == DISPUTED:
+            return ProviderRejected("payment_disputed", reason)
         if error.param == "payment_intent" or error.code in NOT_REFUNDABLE:
             return ProviderRejected("payment_not_refundable", reason)
     return of_request(error)

@@ -6,7 +6,8 @@ from stripe import AuthenticationError
 from stripe import PermissionError as MayNot
 
 from lms.core import clock
-from lms.payments.providers.base import PaymentProvider, ProviderRejected, ProviderUnavailable
+from lms.payments.providers.base import ProviderRejected, ProviderUnavailable
+from lms.payments.providers.interface import PaymentProvider
 
 
 def refusal_of(provider: PaymentProvider) -> str | None:

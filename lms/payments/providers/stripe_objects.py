@@ -11,7 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lms.payments.providers.base import (
+    DisputeKind,
+    DisputeStatus,
     PaymentStatus,
+    ProviderDispute,
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
@@ -21,6 +24,11 @@ from lms.payments.providers.stripe_amounts import from_stripe
 
 MARK = "organization"
 """Metadata that marks what was made through us, with the organization's id."""
+
+UNMARKED = frozenset({"refund", "dispute"})
+"""Objects that may be about what was made through us without saying so."""
+
+ABOUT_PAYMENTS = frozenset({"payment_intent", "charge"}) | UNMARKED
 
 PAYMENT_STATUSES: Mapping[str, PaymentStatus] = {
     "requires_confirmation": "pending",
@@ -43,6 +51,20 @@ REFUND_STATUSES: Mapping[str, RefundStatus] = {
     "failed": "failed",
     "canceled": "failed",
 }
+
+DISPUTE_STATUSES: Mapping[str, tuple[DisputeKind, DisputeStatus]] = {
+    "warning_needs_response": ("inquiry", "needs_response"),
+    "warning_under_review": ("inquiry", "under_review"),
+    "warning_closed": ("inquiry", "won"),
+    "needs_response": ("chargeback", "needs_response"),
+    "under_review": ("chargeback", "under_review"),
+    "appeal_needs_response": ("chargeback", "needs_response"),
+    "appeal_under_review": ("chargeback", "under_review"),
+    "won": ("chargeback", "won"),
+    "lost": ("chargeback", "lost"),
+}
+"""https://docs.stripe.com/api/disputes/object; for `prevented` see `read_dispute`. Warnings are
+inquiries: no money has moved."""
 
 
 def read_payment(intent: Mapping[str, Any]) -> ProviderPayment:
@@ -76,29 +98,77 @@ def read_payment(intent: Mapping[str, Any]) -> ProviderPayment:
     )
 
 
-def read_refund(refund: Mapping[str, Any]) -> ProviderRefund:
+def read_refund(refund: Mapping[str, Any], *, account: str) -> ProviderRefund:
     """Read a Refund.
+
+    Args:
+        refund: as Stripe shows it.
+        account: the organization's id; only what it marked was made through us.
 
     Raises:
         ValueError: it is none; so for LookupError and TypeError.
     """
-    currency = _text(refund, "currency").upper()
+    currency, metadata = _text(refund, "currency").upper(), _metadata(refund)
+    is_ours = metadata.pop(MARK, None) == account
     return ProviderRefund(
         id=_text(refund, "id"),
         payment_id=_text(refund, "payment_intent"),
         amount=from_stripe(_whole(refund, "amount"), currency),
         status=REFUND_STATUSES[_text(refund, "status")],
+        metadata=metadata if is_ours else {},
+    )
+
+
+def read_dispute(dispute: Mapping[str, Any], *, account: str) -> ProviderDispute | None:
+    """Read a Dispute with its PaymentIntent.
+
+    One that was `prevented` never became a chargeback: it is lost when Stripe gave the money back
+    for us (a resolution), and an inquiry that ended well when the bank dropped it.
+
+    Args:
+        dispute: as Stripe shows it, with `payment_intent` expanded.
+        account: the organization's id; only what it marked is ours.
+
+    Returns:
+        None for one of a payment that was not made through us.
+
+    Raises:
+        ValueError: it is none; so for LookupError, TypeError and AttributeError.
+    """
+    intent: Mapping[str, Any] | None = dispute["payment_intent"]
+    metadata = {} if intent is None else _metadata(intent)
+    if intent is None or metadata.pop(MARK, None) != account:
+        return None
+    currency, status = _text(dispute, "currency").upper(), _text(dispute, "status")
+    if status == "prevented":
+        is_taken = sum(_whole(one, "amount") for one in dispute["balance_transactions"]) < 0
+        kind, stands = DISPUTE_STATUSES["lost" if is_taken else "warning_closed"]
+    else:
+        kind, stands = DISPUTE_STATUSES[status]
+    due_by = dispute["evidence_details"].get("due_by")
+    return ProviderDispute(
+        id=_text(dispute, "id"),
+        payment_id=_text(intent, "id"),
+        amount=from_stripe(_whole(dispute, "amount"), currency),
+        currency=currency,
+        kind=kind,
+        status=stands,
+        reason=_text(dispute, "reason"),
+        evidence_due_at=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+        opened_at=datetime.fromtimestamp(_whole(dispute, "created"), UTC),
+        metadata=metadata,
     )
 
 
 def read_event(event: Mapping[str, Any], *, account: str) -> ProviderEvent | None:
-    """Read an event about a PaymentIntent, one of its charges or one of its refunds.
+    """Read an event about a PaymentIntent, one of its charges, refunds or disputes.
 
-    Stripe copies an intent's metadata to its charges.
+    Stripe copies an intent's metadata to its charges. Disputes, and refunds that were made in the
+    dashboard, have none.
 
     Args:
         event: as it was signed.
-        account: the organization's id; only what it marked is ours.
+        account: the organization's id; what others marked is not ours.
 
     Returns:
         None for an event about anything else, or about another account that Stripe connects.
@@ -111,9 +181,11 @@ def read_event(event: Mapping[str, Any], *, account: str) -> ProviderEvent | Non
     subject = event["data"]["object"]
     about = subject.get("object")
     payment_id = subject.get("id" if about == "payment_intent" else "payment_intent")
+    if about not in ABOUT_PAYMENTS or payment_id is None or event.get("account") is not None:
+        return None
     metadata = _metadata(subject)
-    is_ours = event.get("account") is None and metadata.get(MARK) == account
-    if about not in ("payment_intent", "charge", "refund") or not is_ours or payment_id is None:
+    mark = metadata.pop(MARK, None)
+    if mark != account and (mark is not None or about not in UNMARKED):
         return None
     return ProviderEvent(
         id=event_id,
@@ -121,7 +193,9 @@ def read_event(event: Mapping[str, Any], *, account: str) -> ProviderEvent | Non
         payment_id=_text({"id": payment_id}, "id"),
         account=account,
         created=created,
-        metadata={name: value for name, value in metadata.items() if name != MARK},
+        metadata=metadata if mark == account else {},
+        dispute_id=_text(subject, "id") if about == "dispute" else None,
+        surely_ours=mark == account,
     )
 
 

@@ -43,3 +43,15 @@ def offline(academy: Academy, settings: Settings) -> Iterator[Academy]:
     """The same organization, served while its provider cannot be reached."""
     with paying_app(settings, NOWHERE) as app:
         yield academy.with_app(app)
+
+
+@pytest.fixture
+def school(
+    app_with_sandbox: Flask,
+    database: Database,
+    admin_engine: Engine,
+    make_organization: Callable[..., UUID],
+) -> Academy:
+    """An organization, and an account at the provider, of one test alone."""
+    slug = f"school-{new_id().hex[-12:]}"
+    return Academy(app_with_sandbox, database, admin_engine, make_organization(slug), slug)

@@ -143,7 +143,12 @@ PLANTED: dict[str, tuple[tuple[str, ...], Found]] = {
         {("wallet_owed", "wallet", "{owing_wallet}")},
     ),
     "a debt for money that was not taken back": (
-        ("UPDATE wallet_top_ups SET reversed_amount = 0 WHERE id = :reversed_top_up",),
+        (
+            (
+                "UPDATE wallet_top_ups SET reversed_amount = 0, refunded_amount = 0"
+                " WHERE id = :reversed_top_up"
+            ),
+        ),
         {("wallet_owed", "wallet", "{owing_wallet}")},
     ),
     "a reversal that the top-up does not know": (
@@ -170,7 +175,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], Found]] = {
                 "UPDATE wallets SET seq = 6, balance = 600, owed = 0, frozen_at = NULL"
                 " WHERE id = :owing_wallet"
             ),
-            "UPDATE wallet_top_ups SET reversed_amount = 400 WHERE id = :reversed_top_up",
+            (
+                "UPDATE wallet_top_ups SET reversed_amount = 400, refunded_amount = 400"
+                " WHERE id = :reversed_top_up"
+            ),
         ),
         set(),
     ),

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from lms.checkout.holds import expire
-from lms.checkout.settlement import apply_payment
+from lms.checkout.settlement import apply
 from lms.core.queue import Doorbell
 from lms.payments.attempts import Answer
 from tests.factories.money import DEADLINE, Academy, together
@@ -144,7 +144,7 @@ def test_who_buys_again_while_the_first_payment_fails_does_not_deadlock_with_it(
             if number:
                 return academy.enroll(*buyer, coupon=code)
             with academy.database.transaction(academy.scope) as session:
-                apply_payment(session, bell, payment_id, Answer("failed"))
+                apply(session, bell, "payment", payment_id, Answer("failed"))
             return None
 
         _, bought = together(2, step)
@@ -177,7 +177,7 @@ def test_money_that_arrives_while_the_hold_runs_out_keeps_its_use(academy: Acade
         ) -> None:
             with academy.database.transaction(academy.scope) as session:
                 if number:
-                    apply_payment(session, bell, payment_id, Answer("succeeded"))
+                    apply(session, bell, "payment", payment_id, Answer("succeeded"))
                 else:
                     expire(session, enrollment_id)
 

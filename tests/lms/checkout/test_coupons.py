@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from werkzeug.test import TestResponse
 
+from lms.checkout import settlement
 from lms.checkout.holds import make_room
-from lms.checkout.settlement import apply_payment
 from lms.core.clock import now
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
 from lms.coupons.errors import BUYERS_REFUSALS
@@ -379,7 +379,7 @@ def let_money_arrive(academy: Academy, purchase: dict[str, Any]) -> None:
 def apply(academy: Academy, purchase: dict[str, Any], status: Any) -> None:
     bell = Doorbell(academy.settings.redis_url)
     with academy.database.transaction(academy.scope) as session:
-        apply_payment(session, bell, UUID(purchase["payment"]["id"]), Answer(status))
+        settlement.apply(session, bell, "payment", UUID(purchase["payment"]["id"]), Answer(status))
 
 
 def test_a_use_is_counted_while_the_payment_is_open(academy: Academy) -> None:

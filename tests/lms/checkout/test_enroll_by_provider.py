@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from jobs.payments import next_look
-from lms.checkout.settlement import apply_payment
+from lms.checkout.settlement import apply
 from lms.config import Settings
 from lms.core.clock import now
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
@@ -113,7 +113,7 @@ def test_money_that_comes_after_a_decline_is_given_back(academy: Academy) -> Non
     for _ in range(2):
         with academy.database.transaction(academy.scope) as session:
             bell = Doorbell(academy.settings.redis_url)
-            apply_payment(session, bell, row["id"], Answer("succeeded"))
+            apply(session, bell, "payment", row["id"], Answer("succeeded"))
     refunds = academy.rows(
         "SELECT amount, reason FROM refunds WHERE payment_id = :id", id=row["id"]
     )
@@ -129,7 +129,7 @@ def test_repeated_and_older_news_of_a_payment_change_nothing(academy: Academy) -
         with academy.database.transaction(academy.scope) as session:
             bell = Doorbell(academy.settings.redis_url)
             payment_id = UUID(purchase["payment"]["id"])
-            apply_payment(session, bell, payment_id, Answer(status, None, "late"))
+            apply(session, bell, "payment", payment_id, Answer(status, None, "late"))
     payment = academy.get(f"/payments/{purchase['payment']['id']}", person).get_json()
     assert payment == purchase["payment"]
     assert enrollment_of(academy, person, purchase) == purchase["enrollment"]

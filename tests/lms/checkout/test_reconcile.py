@@ -17,12 +17,18 @@ from lms.core.ids import new_id
 from tenants.session import Database
 from tests.factories import books
 from tests.factories.money import Academy
-from tests.lms.checkout import planted_bookings, planted_coupons, planted_wallets
+from tests.lms.checkout import (
+    planted_bookings,
+    planted_coupons,
+    planted_disputes,
+    planted_wallets,
+)
 
 PLANTED = {
     **planted_wallets.PLANTED,
     **planted_bookings.PLANTED,
     **planted_coupons.PLANTED,
+    **planted_disputes.PLANTED,
 }
 ABOUT_RECEIPTS = {"receipt_subject", "receipt_missing"}
 

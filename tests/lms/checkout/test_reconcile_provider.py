@@ -8,41 +8,26 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
-from flask import Flask
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from lms.checkout.reconcile.operations import reconcile
 from lms.checkout.reconcile.provider import CHECKS, LOOKED_AT_AGAIN, Bounds, compare
 from lms.checkout.reconcile.report import Finding, Report
 from lms.core.clock import now
-from lms.core.ids import new_id
 from lms.payments.providers.base import (
+    DisputePage,
     PaymentPage,
-    PaymentProvider,
     ProviderPayment,
     ProviderUnavailable,
 )
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.registry import Providers
-from tenants.session import Database
 from tests.factories import books
 from tests.factories.money import DEADLINE, NOWHERE, SECRET_KEY, Academy, paying_app
-
-
-@pytest.fixture
-def school(
-    app_with_sandbox: Flask,
-    database: Database,
-    admin_engine: Engine,
-    make_organization: Callable[..., UUID],
-) -> Academy:
-    """An organization, and an account at the provider, of one test alone."""
-    slug = f"school-{new_id().hex[-12:]}"
-    return Academy(app_with_sandbox, database, admin_engine, make_organization(slug), slug)
 
 
 @pytest.fixture
@@ -261,6 +246,9 @@ class Listing:
     def list_payments(self, **_asked: Any) -> PaymentPage:
         return PaymentPage(self.payments, None)
 
+    def list_disputes(self, **_asked: Any) -> DisputePage:
+        return DisputePage([], None)
+
     def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
         self.fetched.append(payment_id)
         return self.provider.fetch_payment(payment_id)
@@ -285,6 +273,10 @@ def test_the_provider_is_asked_outside_any_transaction(school: Academy) -> None:
         def list_payments(self, **asked: Any) -> PaymentPage:
             assert open_steps == []
             return provider.list_payments(**asked)
+
+        def list_disputes(self, **asked: Any) -> DisputePage:
+            assert open_steps == []
+            return super().list_disputes(**asked)
 
         def fetch_payment(self, payment_id: str, /) -> ProviderPayment:
             assert open_steps == []
@@ -361,7 +353,7 @@ def test_when_the_time_is_over_nothing_is_looked_at_again(school: Academy) -> No
     buy(school)
     nothing: Any = Listing(provider_of(school), [])
     checks, listed = compare(step_of(school), nothing, bounds=Bounds(pages=1, seconds=0))
-    assert listed.is_complete
+    assert not listed.is_complete  # disputes were not asked for any more
     assert sum(check.total for check in checks) == 1
     assert nothing.fetched == []
 

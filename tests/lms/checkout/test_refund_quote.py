@@ -221,7 +221,11 @@ def test_asking_changes_nothing(academy: Academy) -> None:
 
 def paid(amount: int, refunded: int, policy: list[tuple[float, int]]) -> Payment:
     return Payment(
-        amount=amount, refunded_amount=refunded, state="succeeded", refund_policy=steps_of(policy)
+        amount=amount,
+        refunded_amount=refunded,
+        lost_amount=0,
+        state="succeeded",
+        refund_policy=steps_of(policy),
     )
 
 

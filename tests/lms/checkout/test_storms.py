@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from werkzeug.test import TestResponse
 
 from lms.checkout.holds import expire
-from lms.checkout.settlement import apply_payment
+from lms.checkout.settlement import apply
 from lms.core.queue import Doorbell
 from lms.payments.attempts import Answer
 from tests.factories.money import Academy, together
@@ -87,7 +87,7 @@ def test_money_that_arrives_while_the_hold_runs_out_is_never_lost(academy: Acade
         ) -> None:
             with academy.database.transaction(academy.scope) as session:
                 if number:
-                    apply_payment(session, bell, payment, Answer("succeeded"))
+                    apply(session, bell, "payment", payment, Answer("succeeded"))
                 else:
                     expire(session, seat)
 

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from lms.config import Settings
 from lms.core.ids import new_id
 from tenants.session import Database
-from tests.factories import stripe_server as fake
+from tests.factories import stripe_account as fake
 from tests.factories.money import Academy
 from tests.factories.people import Person
 from tests.factories.stripe_academy import StripeAcademy, stripe_academy

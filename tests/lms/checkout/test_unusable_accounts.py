@@ -18,7 +18,7 @@ from lms.core.ids import new_id
 from lms.core.queue import SETTLE_PAYMENT
 from tenants.session import Database
 from tests.factories import books
-from tests.factories import stripe_server as fake
+from tests.factories import stripe_account as fake
 from tests.factories.money import Academy, paying_app
 from tests.factories.people import Person
 from tests.factories.stripe_academy import StripeAcademy, stripe_academy

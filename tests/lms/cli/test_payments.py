@@ -18,6 +18,8 @@ from lms.config import Settings
 from lms.core.ids import new_id
 from tenants import ddl
 from tenants.session import Database
+from tests.factories import provider_side as there
+from tests.factories.contested import buy, payment_of
 from tests.factories.money import (
     NOWHERE,
     SECRET_KEY,
@@ -271,3 +273,24 @@ def test_the_first_and_the_last_day_are_all_right(run_with_provider: Run, health
     for day in ("1970-01-01", "9998-12-31"):
         more = ("--provider", "--since", day)
         assert reconcile(run_with_provider, healthy, more=more).exit_code == 0
+
+
+def test_what_the_provider_took_back_is_followed_when_asked_for(
+    run_with_provider: Run, make_academy: Callable[[], Academy]
+) -> None:
+    academy = make_academy()
+    purchase = buy(academy)
+    there.give_back(academy, purchase["name"], 900)
+    there.contest(academy, buy(academy)["name"])
+    found = reconcile(run_with_provider, academy, more=("--provider",))
+    assert found.exit_code == 1
+    assert "Differences: 2." in found.stdout
+    result = reconcile(run_with_provider, academy, more=("--provider", "--follow"))
+    assert (result.exit_code, result.stdout) == (0, "Organizations checked: 1. Differences: 0.\n")
+    assert payment_of(academy, purchase)["refunded_amount"]["amount"] == 900
+
+
+def test_following_needs_the_provider(run: Run, healthy: Academy) -> None:
+    result = reconcile(run, healthy, more=("--follow",))
+    assert result.exit_code == 2
+    assert "--follow goes with --provider" in result.stderr

@@ -13,24 +13,36 @@ import pytest
 
 from lms.payments.providers.base import (
     InvalidWebhook,
-    PaymentProvider,
     ProviderPayment,
     ProviderRejected,
     ProviderUnavailable,
 )
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.sandbox import SandboxProvider
 from lms.payments.providers.stripe import StripeProvider
-from tests.factories import stripe_server as fake
+from tests.factories import stripe_account as fake
 from tests.factories.stripe_server import StripeServer, running_stripe
 
 
 @dataclass(frozen=True)
 class Contracted:
-    """An adapter, what stands for the same means of payment at it, and how to carry one on."""
+    """An adapter, what stands for the same means of payment at it, and what happens past us.
+
+    Attributes:
+        provider: the adapter.
+        tokens: its means of payment.
+        settle: lets a pending payment succeed.
+        give_back: refunds a part of a payment in the provider's dashboard.
+        contest: lets a payer contest a payment; gives the dispute's identifier.
+        decide: lets the bank decide a dispute.
+    """
 
     provider: PaymentProvider
     tokens: dict[str, str]
     settle: Callable[[str], object]
+    give_back: Callable[[str, int], object]
+    contest: Callable[[str], str]
+    decide: Callable[[str, str], object]
 
 
 @pytest.fixture(scope="module")
@@ -56,27 +68,39 @@ def contracted(request: pytest.FixtureRequest, stripe: StripeServer) -> Contract
                 "poor": fake.POOR,
                 "pending": fake.ASKS_3DS,
                 "lost": fake.LOST,
+                "slow": fake.SLOW,
                 "slow refund": fake.SLOW_REFUND,
             },
             lambda payment_id: stripe.finish(secret_key, payment_id),
+            lambda payment_id, amount: stripe.refund_in_dashboard(secret_key, payment_id, amount),
+            lambda payment_id: stripe.dispute(secret_key, payment_id)["id"],
+            lambda dispute_id, status: stripe.move_dispute(secret_key, dispute_id, status),
         )
     provider: SandboxProvider = request.getfixturevalue("provider")
-    headers = {
-        "Authorization": f"Bearer {provider.secret_key}",
-        "Sandbox-Account": provider.account,
-    }
+
+    def ask(path: str, body: Any = None) -> Any:
+        headers = {
+            "Authorization": f"Bearer {provider.secret_key}",
+            "Sandbox-Account": provider.account,
+            "Idempotency-Key": str(uuid.uuid4()),
+        }
+        answer = httpx.post(f"{provider.base_url}/v1{path}", headers=headers, json=body)
+        return answer.raise_for_status().json()
+
     return Contracted(
         provider,
         {
             "good": "tok_success",
             "poor": "tok_insufficient_funds",
-            "pending": "tok_pending",
+            "pending": "tok_3d_secure",
+            "slow": "tok_pending",
             "lost": "tok_timeout_after_success",
             "slow refund": "tok_pending_refund",
         },
-        lambda payment_id: httpx.post(
-            f"{provider.base_url}/v1/payments/{payment_id}/settle", headers=headers
-        ).raise_for_status(),
+        lambda payment_id: ask(f"/payments/{payment_id}/settle"),
+        lambda payment_id, amount: ask(f"/payments/{payment_id}/refunds", {"amount": amount}),
+        lambda payment_id: ask(f"/payments/{payment_id}/disputes", {})["id"],
+        lambda dispute_id, status: ask(f"/disputes/{dispute_id}", {"status": status}),
     )
 
 
@@ -93,7 +117,11 @@ def pay(contracted: Contracted, means: str, **changes: Any) -> ProviderPayment:
 
 
 def refund(contracted: Contracted, payment_id: str, amount: int, **changes: Any) -> Any:
-    arguments = {"idempotency_key": str(uuid.uuid4()), **changes}
+    arguments: dict[str, Any] = {
+        "idempotency_key": str(uuid.uuid4()),
+        "metadata": {"refund": "0190f3a1"},
+        **changes,
+    }
     return contracted.provider.refund(payment_id=payment_id, amount=amount, **arguments)
 
 
@@ -167,7 +195,63 @@ def test_what_the_account_does_not_have_is_a_rejection(contracted: Contracted) -
     with pytest.raises(ProviderRejected):
         contracted.provider.fetch_payment("of_nobody")
     with pytest.raises(ProviderRejected):
+        contracted.provider.cancel_payment("of_nobody")
+    with pytest.raises(ProviderRejected):
         contracted.provider.fetch_refund("of_nobody")
+    with pytest.raises(ProviderRejected):
+        contracted.provider.list_refunds("of_nobody")
+    with pytest.raises(ProviderRejected):
+        contracted.provider.fetch_dispute("of_nobody")
+
+
+def test_what_waits_for_the_learner_can_be_canceled_for_good(contracted: Contracted) -> None:
+    payment = pay(contracted, "pending")
+    assert payment.client_secret is not None
+    canceled = contracted.provider.cancel_payment(payment.id)
+    assert (canceled.status, canceled.client_secret) == ("canceled", None)
+    assert contracted.provider.cancel_payment(payment.id) == canceled
+    assert contracted.provider.fetch_payment(payment.id).status == "canceled"
+
+
+@pytest.mark.parametrize("means", ["good", "slow"])
+def test_what_is_paid_or_on_its_way_is_not_canceled(contracted: Contracted, means: str) -> None:
+    payment = pay(contracted, means)
+    assert contracted.provider.cancel_payment(payment.id).status in ("succeeded", "pending")
+    assert contracted.provider.fetch_payment(payment.id).status in ("succeeded", "pending")
+
+
+def test_ours_are_told_from_refunds_that_somebody_made_in_the_dashboard(
+    contracted: Contracted,
+) -> None:
+    payment = pay(contracted, "good")
+    ours = refund(contracted, payment.id, 1000)
+    contracted.give_back(payment.id, 900)
+    listed = contracted.provider.list_refunds(payment.id)
+    assert {one.amount: bool(one.metadata) for one in listed} == {1000: True, 900: False}
+    assert ours.metadata["refund"] == "0190f3a1"
+    assert ours in listed
+    assert contracted.provider.fetch_payment(payment.id).refunded_amount == 1900
+
+
+def test_a_dispute_is_told_as_it_stands_and_blocks_refunds_unless_it_is_won(
+    contracted: Contracted,
+) -> None:
+    lost, won = pay(contracted, "good"), pay(contracted, "good")
+    disputes = [contracted.contest(payment.id) for payment in (lost, won)]
+    opened = contracted.provider.fetch_dispute(disputes[0])
+    assert opened is not None
+    assert (opened.payment_id, opened.amount, opened.currency) == (lost.id, 4900, "EUR")
+    assert (opened.kind, opened.status) == ("chargeback", "needs_response")
+    assert opened.metadata == {"payment": "0190f3a0"}
+    contracted.decide(disputes[0], "lost")
+    for payment in (lost, won):
+        with pytest.raises(ProviderRejected) as caught:
+            refund(contracted, payment.id, 100)
+        assert caught.value.code == "payment_disputed"
+    contracted.decide(disputes[1], "won")
+    assert refund(contracted, won.id, 100).status == "succeeded"
+    listed = {one.id: one.status for one in contracted.provider.list_disputes().disputes}
+    assert listed == {disputes[0]: "lost", disputes[1]: "won"}
 
 
 @pytest.mark.parametrize("signature", ["", "t=1,v1=00", "nonsense", "v1=é"])

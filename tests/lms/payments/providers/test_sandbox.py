@@ -18,12 +18,12 @@ import httpx
 import pytest
 
 from lms.payments.providers.base import (
-    PaymentProvider,
     ProviderPayment,
     ProviderRefund,
     ProviderRejected,
     ProviderUnavailable,
 )
+from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.sandbox import SandboxProvider
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ def refund(
     provider: PaymentProvider, payment_id: str, amount: int, *, key: str | None = None
 ) -> ProviderRefund:
     return provider.refund(
-        idempotency_key=key or str(uuid.uuid4()), payment_id=payment_id, amount=amount
+        idempotency_key=key or str(uuid.uuid4()),
+        payment_id=payment_id,
+        amount=amount,
+        metadata={"refund": "0190f3a1"},
     )
 
 

@@ -30,7 +30,7 @@ def pay(provider: SandboxProvider, token: str = "tok_success") -> ProviderPaymen
 
 def test_payments_of_every_state_are_listed_as_they_are_now(provider: SandboxProvider) -> None:
     paid, declined = pay(provider), pay(provider, "tok_declined")
-    provider.refund(idempotency_key="r", payment_id=paid.id, amount=30)
+    provider.refund(idempotency_key="r", payment_id=paid.id, amount=30, metadata={})
     page = provider.list_payments()
     assert page.payments == [provider.fetch_payment(paid.id), declined]
     assert (page.payments[0].refunded_amount, page.next_cursor) == (30, None)

@@ -62,7 +62,7 @@ def test_payments_refunds_and_keys_survive_a_killed_server(
     with start_sandbox(data) as first:
         before = replace(academy, base_url=first.url)
         payment = pay(before, "tok_success")
-        before.refund(idempotency_key="r", payment_id=payment.id, amount=30)
+        before.refund(idempotency_key="r", payment_id=payment.id, amount=30, metadata={})
     with start_sandbox(data) as second:
         after = replace(academy, base_url=second.url)
         assert after.fetch_payment(payment.id).refunded_amount == 30
@@ -83,7 +83,7 @@ def test_a_file_from_before_refunds_could_be_pending_is_used_on(
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     with start_sandbox(data) as second:
         after = replace(academy, base_url=second.url)
-        refund = after.refund(idempotency_key="r", payment_id=payment.id, amount=30)
+        refund = after.refund(idempotency_key="r", payment_id=payment.id, amount=30, metadata={})
         assert after.fetch_refund(refund.id).status == "succeeded"
 
 
@@ -121,7 +121,7 @@ def test_a_failed_payment_cannot_be_settled(provider: SandboxProvider) -> None:
 def test_a_pending_payment_has_nothing_to_refund_yet(provider: SandboxProvider) -> None:
     payment = pay(provider, "tok_pending")
     with pytest.raises(ProviderRejected) as caught:
-        provider.refund(idempotency_key="r", payment_id=payment.id, amount=1)
+        provider.refund(idempotency_key="r", payment_id=payment.id, amount=1, metadata={})
     assert caught.value.code == "payment_not_refundable"
 
 
