@@ -2,8 +2,9 @@
 
 PostgreSQL holds the queue; this process hands due rows to RQ a few at a time, fairly between
 organizations, and hands out again what was lost. It looks about once a second, and at once when
-the doorbell rings. It may be killed and started anywhere: what it marked but did not push is handed
-out again. Redis may be away: it waits, and nothing is lost.
+the doorbell rings. Once a day it asks for what every organization needs. It may be killed and
+started anywhere: what it marked but did not push is handed out again. Redis may be away: it waits,
+and nothing is lost.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from jobs.connection import QUEUES, connect, queue_of
+from jobs.daily import Daily
 from lms.compose import create_database
 from lms.config import Settings
 from lms.core.queue import DOORBELL
@@ -250,12 +252,13 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     """Dispatch until `stop` is set."""
     database = create_database(settings, pool_size=1)
     connection = connect(settings.redis_url, socket_timeout=5.0)
-    dispatcher = Dispatcher(database, connection, served_revisions())
+    dispatcher, daily = Dispatcher(database, connection, served_revisions()), Daily(database)
     bell = Bell(connection)
     log.info("dispatching", queues=QUEUES)
     try:
         while not stop.is_set():
             try:
+                daily.ask_when_due()
                 dispatcher.tick()
             except (DatabaseUnavailableError, DBAPIError, redis.RedisError) as error:
                 log.warning("tick_failed", error=f"{type(error).__name__}: {error}")

@@ -5,6 +5,7 @@ PostgreSQL is the ledger, Redis the doorbell. Nothing here imports the workers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -23,12 +24,14 @@ TRANSCODE_VIDEO = "transcode_video"
 CHECK_UPLOAD = "check_upload"
 EXPIRE_ENROLLMENT = "expire_enrollment"
 SETTLE_PAYMENT = "settle_payment"
+FORGET_KEYS = "forget_keys"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
     TRANSCODE_VIDEO: "media",
     CHECK_UPLOAD: "media",
     EXPIRE_ENROLLMENT: "default",
     SETTLE_PAYMENT: "default",
+    FORGET_KEYS: "default",
 }
 DOORBELL = "lms:doorbell"
 """Redis channel on which the dispatcher listens; a lost ring costs one of its ticks, no more."""
@@ -96,3 +99,26 @@ def enqueue(
     )
     if due_at is None:
         on_commit(session, doorbell.ring, queue)
+
+
+def enqueue_for(session: Session, kind: str, due_at: Mapping[UUID, datetime]) -> None:
+    """Ask for work about whole organizations; what is open already is not asked for twice.
+
+    Args:
+        session: the platform's.
+        kind: one of the names in this module.
+        due_at: by organization, UTC; each organization is the subject of its own work.
+    """
+    rows = [
+        {
+            "id": new_id(),
+            "organization_id": organization_id,
+            "queue": QUEUES[kind],
+            "kind": kind,
+            "subject_id": organization_id,
+            "due_at": moment,
+        }
+        for organization_id, moment in due_at.items()
+    ]
+    if rows:
+        session.execute(INSERT_WORK, rows)

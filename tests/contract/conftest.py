@@ -14,7 +14,7 @@ from lms.app import create_app
 from lms.config import Settings
 from tenants.session import Database
 from tests.contract.world import SampleWorld, make_world
-from tests.factories.money import SECRET_KEY, WEBHOOK_SECRET, running_sandbox
+from tests.factories.sandbox import SECRET_KEY, WEBHOOK_SECRET, running_sandbox
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def _take_back(academy: Academy, admin: Person) -> dict[str, Any]:
     top_up_id = UUID(academy.top_up(owing, 5000).get_json()["id"])
     assert academy.enroll(owing, academy.run()).status_code == 201
     sql = "SELECT provider_payment_id FROM wallet_top_ups WHERE id = :id"
-    academy.refund_at_provider(one(academy, sql, id=top_up_id), 5000)
+    provider_side.give_back(academy, one(academy, sql, id=top_up_id), 5000)
     with academy.database.transaction(academy.scope) as session:
         assert reverse_top_up(session, top_up_id, 5000)
     granted = academy.post(

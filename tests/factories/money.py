@@ -1,12 +1,7 @@
-"""An academy with runs to sell, people with money, and a sandbox provider in its own process."""
+"""An academy with runs to sell, people with money, and a provider to pay by."""
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,19 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-import httpx
 from flask import Flask
 from sqlalchemy import Engine, text
 from werkzeug.test import TestResponse
 
 from jobs.context import JobContext
 from jobs.run import run_work
-from lms.app import create_app
 from lms.compose import create_storage
 from lms.config import Settings
 from lms.core.actor import AccountType
@@ -47,13 +38,10 @@ from lms.payments.providers.registry import Providers
 from tenants import names
 from tenants.session import STILL_SETTLING, Database, OrganizationScope
 from tests.factories.people import Person, make_user
+from tests.factories.sandbox import call_sandbox, paying_app, refusing_provider
 
 T = TypeVar("T")
-SECRET_KEY = "sk_test_of_the_sandbox"
-WEBHOOK_SECRET = "whsec_test_of_the_sandbox"
 DEADLINE = 20.0  # seconds until a test gives up on something that should happen at once
-NOWHERE = "http://127.0.0.1:9"
-"""Where no provider listens (the discard port)."""
 
 FUND = text("""
     WITH credited AS (
@@ -103,87 +91,6 @@ def together(count: int, step: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(run, range(count)))
-
-
-@contextmanager
-def running_sandbox(data: Path, *, settle_after: float = 600) -> Iterator[str]:
-    """Run a sandbox server in a process of its own; gives its base URL."""
-    command = [sys.executable, "-m", "lms.payments.providers.sandbox_server", "--port", "0"]
-    secrets = {"SANDBOX_SECRET_KEY": SECRET_KEY, "SANDBOX_WEBHOOK_SECRET": WEBHOOK_SECRET}
-    with (
-        data.with_suffix(".log").open("ab") as log,
-        subprocess.Popen(
-            [*command, "--data", str(data), "--settle-after", str(settle_after)],
-            env={**os.environ, **secrets},
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        ) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            assert select.select([process.stdout], [], [], DEADLINE)[0], "it did not start"
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.kill()
-
-
-@contextmanager
-def refusing_provider(code: str, *, fetches_from: str | None = None) -> Iterator[str]:
-    """Run a provider that refuses everything new with a code; gives its base URL.
-
-    Args:
-        code: its reason.
-        fetches_from: the sandbox from which it answers what is only read; None refuses that too.
-    """
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer(400, {"error": {"code": code, "message": "No."}})
-
-        def do_GET(self) -> None:
-            if fetches_from is None:
-                self._answer(400, {"error": {"code": code, "message": "No."}})
-                return
-            names = ("Authorization", "Sandbox-Account")
-            headers = {name: self.headers[name] for name in names}
-            answer = httpx.get(fetches_from + self.path, headers=headers)
-            self._answer(answer.status_code, answer.json())
-
-        def _answer(self, status: int, body: dict[str, Any]) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_args: object, **_kwargs: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-@contextmanager
-def paying_app(settings: Settings, sandbox_url: str | None) -> Iterator[Flask]:
-    """Build an app whose payments go to a sandbox; None for an installation without a provider."""
-    settings = replace(
-        settings,
-        sandbox_url=sandbox_url,
-        sandbox_secret_key=SECRET_KEY,
-        sandbox_webhook_secret=WEBHOOK_SECRET,
-        database_pool_size=16,
-    )
-    app = create_app(settings)
-    yield app
-    app.extensions["edge"].database.dispose()
 
 
 @dataclass(frozen=True)
@@ -369,35 +276,11 @@ class Academy:
 
     def settle_at_provider(self, provider_payment_id: str) -> None:
         """Let a pending payment succeed at the sandbox."""
-        httpx.post(
-            f"{self.settings.sandbox_url}/v1/payments/{provider_payment_id}/settle",
-            headers={
-                "Authorization": f"Bearer {SECRET_KEY}",
-                "Sandbox-Account": str(self.organization_id),
-            },
-        ).raise_for_status()
+        self._call_sandbox("POST", f"/v1/payments/{provider_payment_id}/settle")
 
     def settle_refund_at_provider(self, provider_refund_id: str) -> None:
         """Let a pending refund succeed at the sandbox."""
-        httpx.post(
-            f"{self.settings.sandbox_url}/v1/refunds/{provider_refund_id}/settle",
-            headers={
-                "Authorization": f"Bearer {SECRET_KEY}",
-                "Sandbox-Account": str(self.organization_id),
-            },
-        ).raise_for_status()
-
-    def refund_at_provider(self, provider_payment_id: str, amount: int) -> None:
-        """Give money back at the sandbox, behind our back."""
-        httpx.post(
-            f"{self.settings.sandbox_url}/v1/payments/{provider_payment_id}/refunds",
-            headers={
-                "Authorization": f"Bearer {SECRET_KEY}",
-                "Sandbox-Account": str(self.organization_id),
-                "Idempotency-Key": str(uuid4()),
-            },
-            json={"amount": amount},
-        ).raise_for_status()
+        self._call_sandbox("POST", f"/v1/refunds/{provider_refund_id}/settle")
 
     def named_by_provider(self, subject_id: str) -> str:
         """The provider's identifier of a payment or top-up whose answer did not reach us."""
@@ -421,14 +304,10 @@ class Academy:
 
     def at_provider(self, provider_payment_id: str) -> dict[str, Any]:
         """What the sandbox says of a payment."""
-        answer = httpx.get(
-            f"{self.settings.sandbox_url}/v1/payments/{provider_payment_id}",
-            headers={
-                "Authorization": f"Bearer {SECRET_KEY}",
-                "Sandbox-Account": str(self.organization_id),
-            },
-        )
-        return answer.raise_for_status().json()
+        return self._call_sandbox("GET", f"/v1/payments/{provider_payment_id}")
+
+    def _call_sandbox(self, method: str, path: str) -> dict[str, Any]:
+        return call_sandbox(self.settings.sandbox_url, self.organization_id, method, path)
 
     # --- in the database
 

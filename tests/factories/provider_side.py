@@ -13,7 +13,8 @@ import httpx
 from werkzeug.test import TestResponse
 
 from lms.payments.providers.signing import sign
-from tests.factories.money import SECRET_KEY, WEBHOOK_SECRET, Academy
+from tests.factories.money import Academy
+from tests.factories.sandbox import SECRET_KEY, WEBHOOK_SECRET
 
 
 @cache

@@ -12,8 +12,9 @@ from cryptography.fernet import Fernet
 from werkzeug.test import TestResponse
 
 from lms.config import Settings
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
 from tests.factories.people import Person
+from tests.factories.sandbox import paying_app
 from tests.factories.stripe_server import StripeServer, event_of, signed
 
 SECRETS_KEY = Fernet.generate_key().decode()

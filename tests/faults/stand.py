@@ -1,7 +1,8 @@
 """A stand: the product's real processes on servers of its own, there to be struck by faults.
 
-PostgreSQL, Redis and an S3 store behind a proxy belong to the stand alone. Each process of the
-product is a supervised child, started again when it dies, and found by its role.
+PostgreSQL, Redis, an S3 store behind a proxy and a payment provider behind a gate belong to the
+stand alone. Each process of the product is a supervised child, started again when it dies, and
+found by its role.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-import boto3
 import httpx
 import psutil
 from flask import Flask
@@ -34,15 +34,22 @@ from tenants.errors import DatabaseUnavailableError
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, Scope, create_admin_engine
 from tests.factories.jobs import LEASE_SECONDS, REPOSITORY, until
+from tests.factories.sandbox_gate import Gate
+from tests.faults.backends import (
+    BUCKET,
+    READY_SECONDS,
+    S3_KEY,
+    SANDBOX_SECRETS,
+    make_bucket,
+    start_sandbox,
+    start_store,
+    storage_at,
+)
 from tests.faults.proxy import Proxy
 
 Role = Literal["api", "api worker", "dispatcher", "media worker", "default worker", "work-horse"]
 """`api` is granian's parent process, `api worker` one of those that serve; a `work-horse` is what a
 worker forks for each job."""
-
-BUCKET = "lms"
-READY_SECONDS = 60.0
-S3_KEY = "test"
 
 
 @dataclass
@@ -55,6 +62,7 @@ class Stand:
         postgres, redis: the stand's own servers.
         proxy: stands before the store.
         storage: the store past the proxy, for looking at what is really there.
+        gate: stands before the payment provider.
         database: a pool of the test's own.
         app: for making tokens; serves nothing.
         base_url: of the API.
@@ -68,6 +76,7 @@ class Stand:
     redis: EmbeddedRedis
     proxy: Proxy
     storage: S3Storage
+    gate: Gate
     database: Database
     app: Flask
     base_url: str
@@ -182,12 +191,13 @@ def fresh_slug(name: str) -> str:
 
 
 @contextmanager
-def running_stand(folder: Path, *, media_workers: int = 2) -> Iterator[Stand]:
+def running_stand(folder: Path, *, media_workers: int = 2, api_workers: int = 2) -> Iterator[Stand]:
     """Start a stand and end everything of it afterwards.
 
     Args:
         folder: for its data and logs; a path that an unprivileged user may enter.
         media_workers: how many workers serve the queue `media`; one serves `default`.
+        api_workers: how many processes serve the API.
     """
     said: list[str] = []
     postgres, redis = (
@@ -203,17 +213,18 @@ def running_stand(folder: Path, *, media_workers: int = 2) -> Iterator[Stand]:
                 folder / "logs", say=said.append, first_pause_s=0.2, longest_pause_s=1.0, grace_s=1
             )
         )
-        s3_port = _start_store(supervisor)
+        s3_port = start_store(supervisor)
         postgres.start()
         redis.start()
         proxy = stack.enter_context(Proxy(s3_port))
-        environment = _environment(folder, postgres, redis, proxy.url)
+        gate = stack.enter_context(Gate(start_sandbox(supervisor, folder)))
+        environment = _environment(folder, postgres, redis, proxy.url, gate.url)
         read = Settings.from_environment(environment)
         migrator.upgrade_platform(postgres.admin_url, read.database_url)
         database, app = create_database(read), create_app(read)
         stack.callback(database.dispose)
         stack.callback(app.extensions["edge"].database.dispose)
-        _make_bucket(supervisor, s3_port)
+        make_bucket(supervisor, s3_port)
         port = free_port()
         stand = Stand(
             folder,
@@ -221,19 +232,22 @@ def running_stand(folder: Path, *, media_workers: int = 2) -> Iterator[Stand]:
             postgres,
             redis,
             proxy,
-            _storage(s3_port),
+            storage_at(s3_port),
+            gate,
             database,
             app,
             f"http://127.0.0.1:{port}",
             supervisor,
             stack.enter_context(ExitStack()),
         )
-        _start_product(stand, environment, port, media_workers)
+        _start_api(stand, environment, port, api_workers)
+        _start_jobs(stand, environment, media_workers)
+        supervisor.wait_ready("api", stand.is_ready, READY_SECONDS)
         yield stand
 
 
 def _environment(
-    folder: Path, postgres: EmbeddedPostgres, redis: EmbeddedRedis, s3_url: str
+    folder: Path, postgres: EmbeddedPostgres, redis: EmbeddedRedis, s3_url: str, sandbox_url: str
 ) -> dict[str, str]:
     app_url = make_url(postgres.admin_url).set(username="app", password="app-password")
     return {
@@ -246,6 +260,8 @@ def _environment(
         "S3_ENDPOINT_URL": s3_url,
         "S3_ACCESS_KEY": S3_KEY,
         "S3_SECRET_KEY": S3_KEY,
+        "SANDBOX_URL": sandbox_url,
+        **SANDBOX_SECRETS,
         "SCRATCH_PATH": str(folder / "scratch"),
         "LEASE_SECONDS": str(LEASE_SECONDS),
         "ACCESS_TOKEN_SECONDS": str(24 * 3600),
@@ -253,61 +269,25 @@ def _environment(
     }
 
 
-def _storage(port: int) -> S3Storage:
-    return S3Storage(
-        bucket=BUCKET,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region="us-east-1",
-        access_key=S3_KEY,
-        secret_key=S3_KEY,
-        path_style=True,
-    )
-
-
-def _start_store(supervisor: Supervisor) -> int:
-    """Start an S3 server in a process of its own; returns its port."""
-    port = free_port()
-    program = str(Path(sys.executable).with_name("moto_server"))
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    supervisor.start("store", [program, "--host", "127.0.0.1", "--port", str(port)], environment)
-    return port
-
-
-def _make_bucket(supervisor: Supervisor, port: int) -> None:
-    url = f"http://127.0.0.1:{port}"
-
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{url}/moto-api/", trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
-
-    supervisor.wait_ready("store", answers, READY_SECONDS)
-    session = boto3.Session(S3_KEY, S3_KEY, region_name="us-east-1")
-    client = session.client("s3", endpoint_url=url)
-    client.create_bucket(Bucket=BUCKET)
-    client.close()
-
-
-def _start_product(
-    stand: Stand, environment: Mapping[str, str], port: int, media_workers: int
-) -> None:
-    """Start what docker-compose.yml starts, with the same options."""
-    python = [sys.executable, "-m"]
-    supervisor = stand.supervisor
-    supervisor.start(
+def _start_api(stand: Stand, environment: Mapping[str, str], port: int, workers: int) -> None:
+    """Start the API as docker-compose.yml does, with the same options."""
+    stand.supervisor.start(
         "api",
         [
-            *(*python, "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
-            *("--port", str(port), "--workers", "2", "--blocking-threads", "4", "--no-ws"),
-            *("--respawn-failed-workers", "--workers-kill-timeout", "20"),
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"),
+            *("--port", str(port), "--workers", str(workers), "--blocking-threads", "4"),
+            *("--no-ws", "--respawn-failed-workers", "--workers-kill-timeout", "20"),
             *("--working-dir", str(REPOSITORY), "wsgi:app"),
         ],
         environment,
     )
+
+
+def _start_jobs(stand: Stand, environment: Mapping[str, str], media_workers: int) -> None:
+    """Start the dispatcher and the workers as docker-compose.yml does."""
+    python, supervisor = [sys.executable, "-m"], stand.supervisor
     supervisor.start("dispatcher", [*python, "jobs.dispatch"], environment)
     for queue, count in (("media", media_workers), ("default", 1)):
         stand.workers[queue] = [f"{queue}-{number}" for number in range(count)]
         for name in stand.workers[queue]:
             supervisor.start(name, [*python, "jobs.worker", queue], environment)
-    supervisor.wait_ready("api", stand.is_ready, READY_SECONDS)

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from lms.config import Settings
 from lms.core.ids import new_id
 from tenants.session import Database
-from tests.factories.money import NOWHERE, Academy, paying_app, running_sandbox
+from tests.factories.money import Academy
+from tests.factories.sandbox import NOWHERE, paying_app, running_sandbox
 
 
 @pytest.fixture(scope="session")

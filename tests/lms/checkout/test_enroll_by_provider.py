@@ -12,8 +12,9 @@ from lms.config import Settings
 from lms.core.clock import now
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
 from lms.payments.attempts import Answer
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
 from tests.factories.people import Person
+from tests.factories.sandbox import paying_app
 
 
 def enrollment_of(academy: Academy, person: Person, purchase: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,9 @@ from lms.payments.providers.base import (
 )
 from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.registry import Providers
-from tests.factories import books
-from tests.factories.money import DEADLINE, NOWHERE, SECRET_KEY, Academy, paying_app
+from tests.factories import books, provider_side
+from tests.factories.money import DEADLINE, Academy
+from tests.factories.sandbox import NOWHERE, SECRET_KEY, paying_app
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ def test_a_top_up_is_compared_like_a_payment(school: Academy) -> None:
 
 def test_money_that_was_given_back_behind_our_back(school: Academy) -> None:
     payment_id, name = buy(school)
-    school.refund_at_provider(name, 900)
+    provider_side.give_back(school, name, 900)
     (found,) = compared(school)
     assert (found.check, found.subject_id) == ("provider_refunded", payment_id)
     assert (found.expected, found.found) == ("0 EUR given back", "900 EUR given back")
@@ -202,9 +203,9 @@ def test_a_refund_that_is_under_way_may_be_there_or_not(
     path, admin = f"/payments/{payment_id}/refunds", school.person("admin")
     assert offline_school.post(path, admin, {"reason": ""}).status_code == 202
     assert compared(school) == []
-    school.refund_at_provider(other, 4900)
+    provider_side.give_back(school, other, 4900)
     assert compared(school) == []
-    school.refund_at_provider(name, 1)
+    provider_side.give_back(school, name, 1)
     (found,) = compared(school)
     assert (found.check, found.found) == ("provider_refunded", "1 EUR given back")
 

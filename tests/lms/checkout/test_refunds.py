@@ -8,8 +8,9 @@ import pytest
 
 from lms.core.ids import new_id
 from lms.core.queue import SETTLE_PAYMENT
-from tests.factories.money import SECRET_KEY, Academy, together
+from tests.factories.money import Academy, together
 from tests.factories.people import Person
+from tests.factories.sandbox import SECRET_KEY
 
 
 def refund(academy: Academy, admin: Person, payment_id: str, *, key: str | None = None) -> Any:

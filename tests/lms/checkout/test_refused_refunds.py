@@ -11,8 +11,9 @@ from lms.checkout.refund_answers import apply_refund
 from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
 from lms.payments.attempts import Answer
 from lms.payments.providers.signing import sign
-from tests.factories.money import WEBHOOK_SECRET, Academy
+from tests.factories.money import Academy
 from tests.factories.people import Person
+from tests.factories.sandbox import WEBHOOK_SECRET
 
 REFUSAL = "refund_exceeds_payment"
 

@@ -17,7 +17,8 @@ from lms.core.ids import new_id
 from lms.core.queue import EXPIRE_ENROLLMENT
 from tenants.session import Database
 from tests.factories import stripe_account as fake
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
+from tests.factories.sandbox import paying_app
 from tests.factories.stripe_academy import StripeAcademy, stripe_academy
 from tests.factories.stripe_server import StripeServer, event_of, running_stripe
 

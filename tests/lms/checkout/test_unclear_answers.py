@@ -14,8 +14,9 @@ from sqlalchemy import text
 from lms.config import Settings
 from lms.core.queue import SETTLE_PAYMENT
 from lms.payments.providers.signing import sign
-from tests.factories.money import DEADLINE, WEBHOOK_SECRET, Academy, paying_app
+from tests.factories.money import DEADLINE, Academy
 from tests.factories.people import Person
+from tests.factories.sandbox import WEBHOOK_SECRET, paying_app
 
 
 def lost(academy: Academy, person: Person, run_id: UUID) -> dict[str, Any]:

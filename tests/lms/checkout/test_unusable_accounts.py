@@ -19,8 +19,9 @@ from lms.core.queue import SETTLE_PAYMENT
 from tenants.session import Database
 from tests.factories import books
 from tests.factories import stripe_account as fake
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
 from tests.factories.people import Person
+from tests.factories.sandbox import paying_app
 from tests.factories.stripe_academy import StripeAcademy, stripe_academy
 from tests.factories.stripe_server import running_stripe
 

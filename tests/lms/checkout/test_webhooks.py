@@ -11,8 +11,9 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from lms.payments.providers.signing import sign
-from tests.factories.money import DEADLINE, WEBHOOK_SECRET, Academy, together
+from tests.factories.money import DEADLINE, Academy, together
 from tests.factories.people import Person
+from tests.factories.sandbox import WEBHOOK_SECRET
 
 
 def event_of(academy: Academy, provider_payment_id: str, **changes: Any) -> bytes:

@@ -20,14 +20,8 @@ from tenants import ddl
 from tenants.session import Database
 from tests.factories import provider_side as there
 from tests.factories.contested import buy, payment_of
-from tests.factories.money import (
-    NOWHERE,
-    SECRET_KEY,
-    WEBHOOK_SECRET,
-    Academy,
-    paying_app,
-    running_sandbox,
-)
+from tests.factories.money import Academy
+from tests.factories.sandbox import NOWHERE, SECRET_KEY, WEBHOOK_SECRET, paying_app, running_sandbox
 
 Run = Callable[..., Result]
 

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 from lms.config import Settings
 from lms.core.ids import new_id
 from tenants.session import Database
-from tests.factories.money import Academy, paying_app
+from tests.factories.money import Academy
+from tests.factories.sandbox import paying_app
 
 
 @pytest.fixture(scope="session")

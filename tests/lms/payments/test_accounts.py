@@ -26,8 +26,9 @@ from lms.payments.accounts import delete_account, held_account, re_encrypt
 from lms.payments.operations import start_top_up
 from tenants.session import Database
 from tests.factories import stripe_account as fake
-from tests.factories.money import Academy, paying_app, together
+from tests.factories.money import Academy, together
 from tests.factories.people import Person
+from tests.factories.sandbox import paying_app
 from tests.factories.stripe_academy import (
     SECRETS_KEY,
     StripeAcademy,

@@ -10,7 +10,8 @@ from lms.config import Settings
 from lms.core.queue import SETTLE_PAYMENT
 from lms.payments.attempts import Answer
 from lms.payments.operations import apply_top_up
-from tests.factories.money import Academy, paying_app, together
+from tests.factories.money import Academy, together
+from tests.factories.sandbox import paying_app
 
 
 def test_a_top_up_is_in_the_wallet_when_it_is_answered(academy: Academy) -> None:

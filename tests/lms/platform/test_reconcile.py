@@ -21,7 +21,8 @@ from lms.payments.providers.base import PaymentPage
 from lms.payments.providers.sandbox import SandboxProvider
 from tenants.session import Database
 from tests.factories.accounts import PLATFORM_HOST, super_admin
-from tests.factories.money import NOWHERE, Academy, paying_app, running_sandbox
+from tests.factories.money import Academy
+from tests.factories.sandbox import NOWHERE, paying_app, running_sandbox
 
 
 @pytest.fixture(scope="module")
