@@ -107,19 +107,20 @@ WITHOUT_COUPON = {
     "counts": "",
 }
 
+# What of a coupon may change. Asked twice: at first of what is seen without a lock, so that nobody
+# holds a seat's row for a coupon that is used up; and of the locked row, which decides.
+IS_OPEN = """{coupon}.is_active AND now() >= {coupon}.valid_from
+                        AND ({coupon}.valid_until IS NULL OR now() < {coupon}.valid_until)
+                        AND ({coupon}.max_uses IS NULL OR {coupon}.uses < {coupon}.max_uses)"""
 REDEMPTION = """coupon AS (
         UPDATE coupons
            SET uses = coupons.uses + 1
           FROM seated
-         WHERE coupons.code = CAST(:coupon_code AS text) AND coupons.is_active
-           AND now() >= coupons.valid_from
-           AND (coupons.valid_until IS NULL OR now() < coupons.valid_until)
-           AND (coupons.max_uses IS NULL OR coupons.uses < coupons.max_uses)
+         WHERE coupons.code = CAST(:coupon_code AS text) AND {is_open}
         RETURNING coupons.id, coupons.max_uses_per_learner, CAST(:user_id AS uuid) AS user_id
     ), {counted}, """
 
-# A coupon's terms never change, so the price is reckoned from what is read without a lock. What
-# does change (dates, the switch, the counters) is asked by the steps that count the use.
+# A coupon's terms never change, so the price is reckoned from what is read without a lock.
 OFF = DISCOUNT.format(price="r.price_amount")
 WITH_COUPON = {
     "price": f"(r.price_amount - {OFF})",
@@ -129,10 +130,10 @@ WITH_COUPON = {
           JOIN coupons c ON c.code = CAST(:coupon_code AS text)
                         AND (c.run_id IS NULL OR c.run_id = r.id)
                         AND (c.currency IS NULL OR c.currency = r.currency)
-                        AND {OFF} > 0""",
+                        AND {OFF} > 0 AND {IS_OPEN.format(coupon="c")}""",
     "payment_columns": ", coupon_code, discount_amount, coupon_used",
     "payment_values": ", run.coupon_code, run.discount_amount, true",
-    "redemption": REDEMPTION.format(counted=COUNTED),
+    "redemption": REDEMPTION.format(counted=COUNTED, is_open=IS_OPEN.format(coupon="coupons")),
     "counts": """
            (SELECT count(*) FROM coupon) AS coupon,
            (SELECT count(*) FROM counted) AS counted,

@@ -51,6 +51,9 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     Raises:
         lms.core.errors.DomainError: always; see `lms.checkout.purchase.enroll`.
     """
+    # What the statement wrote is still there to be seen, so one's own is not looked for. Before the
+    # coupon: who has just lost the enrollment has the coupon's use back.
+    enrollment_id = None if done.enrolled else _live_enrollment(session, actor, order.run_id)
     found = find_price(session, actor, order.run_id, order.coupon_code)
     if found is None or found.state == "draft":
         raise NotFoundError("There is no such run.")
@@ -61,8 +64,6 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
             opens_at=rfc3339(found.enrollment_opens_at),
             closes_at=rfc3339(found.enrollment_closes_at),
         )
-    # what the statement wrote is still there to be seen
-    enrollment_id = None if done.enrolled else _live_enrollment(session, actor, order.run_id)
     if order.coupon_code is not None:
         _refuse_coupon(found, enrollment_id)
     price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
