@@ -69,18 +69,34 @@ class Server:
         return sum(_cpu(one) for one in (parent, *parent.children(recursive=True)))
 
     def postgres_cpu(self) -> float:
-        """CPU seconds that PostgreSQL has used so far, ended backends included."""
-        pid = int((self.postmaster / "postmaster.pid").read_text().split()[0])
-        parent = psutil.Process(pid)
-        times = parent.cpu_times()
-        ended = times.children_user + times.children_system
-        return ended + sum(_cpu(one) for one in parent.children())
+        """CPU seconds that its PostgreSQL has used so far; see `postgres_cpu`."""
+        return postgres_cpu(self.postmaster)
 
     def memory(self) -> float:
         """Memory of its processes in MiB, what they share counted once (Linux's PSS)."""
         parent = psutil.Process(self.process.pid)
         tree = (parent, *parent.children(recursive=True))
         return sum(one.memory_full_info().pss for one in tree) / 2**20
+
+
+def postgres_cpu(postmaster: Path) -> float:
+    """CPU seconds that a PostgreSQL server has used so far, ended backends included.
+
+    Args:
+        postmaster: its data folder; `postmaster.pid` in it names the server's process.
+    """
+    pid = int((postmaster / "postmaster.pid").read_text().split()[0])
+    parent = psutil.Process(pid)
+    while True:
+        ended = _cpu_of_ended(parent)
+        running = sum(_cpu(one) for one in parent.children())
+        if ended == _cpu_of_ended(parent):  # else one ended meanwhile, and was counted nowhere
+            return ended + running
+
+
+def _cpu_of_ended(parent: psutil.Process) -> float:
+    times = parent.cpu_times()
+    return times.children_user + times.children_system
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -10,6 +14,8 @@ from psycopg import sql
 
 from bench.academy import BALANCE
 from bench.copies import read_rows, write_rows
+from bench.report import UnmeasurableError
+from bench.reset import forget_purchases
 from bench.seed import Organization
 from bench.stage import LOGIN_ROLE, Stage
 from lms.core.ids import new_id
@@ -57,28 +63,95 @@ WRONG_BOOKS = """
              WHERE e.id IS NULL)
 """
 
+WRITTEN = """
+    SELECT jsonb_build_object(
+               'payment', to_jsonb(p) - own.columns, 'enrollment', to_jsonb(e) - own.columns,
+               'journal', to_jsonb(t) - own.columns, 'history', to_jsonb(c) - own.columns,
+               'receipt', to_jsonb(f) - own.columns, 'key', to_jsonb(k) - own.columns,
+               'told', ARRAY(SELECT jsonb_object_keys(k.body::jsonb -> 'payment') ORDER BY 1),
+               'of', ARRAY(SELECT jsonb_object_keys(k.body::jsonb -> 'enrollment') ORDER BY 1),
+               'fits', e.user_id = p.user_id AND e.run_id = p.run_id AND e.version_id = r.version_id
+                       AND p.succeeded_at = p.created_at AND e.activated_at = p.created_at
+                       AND t.wallet_id = w.id AND t.created_by = p.user_id
+                       AND t.counter_account = 'run:' || p.run_id
+                       AND t.reference = 'payment:' || p.id AND c.actor_id = p.user_id
+                       AND f.user_id = p.user_id AND k.user_id = p.user_id
+                       AND length(k.request_hash) = 64
+                       AND k.body::jsonb #>> '{payment,id}' = p.id::text),
+           count(*)
+      FROM payments p
+      JOIN course_runs r ON r.id = p.run_id
+      JOIN wallets w ON w.user_id = p.user_id
+      LEFT JOIN enrollments e ON e.payment_id = p.id
+      LEFT JOIN wallet_transactions t ON t.payment_id = p.id
+      LEFT JOIN enrollment_changes c ON c.enrollment_id = e.id
+      LEFT JOIN receipts f ON f.payment_id = p.id
+      LEFT JOIN idempotency_keys k ON k.subject_id = p.id
+     CROSS JOIN (VALUES (ARRAY[
+               'id', 'user_id', 'run_id', 'version_id', 'payment_id', 'enrollment_id', 'wallet_id',
+               'subject_id', 'actor_id', 'created_by', 'counter_account', 'reference', 'seq',
+               'balance_after', 'number', 'key', 'request_hash', 'body', 'created_at',
+               'succeeded_at', 'activated_at', 'at', 'issued_at', 'claimed_until'])) own (columns)
+     GROUP BY 1
+"""
+TABLES = (
+    *("payments", "enrollments", "enrollment_changes", "wallets", "wallet_transactions"),
+    *("receipts", "receipt_counters", "run_seats", "idempotency_keys", "course_runs"),
+)
+DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend'
+       AND pid <> pg_backend_pid()
+"""
+SECONDS_TO_END = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """The organization, its buyers as (user id, session id), and its runs."""
+    """The organization, its buyers as (user id, session id), and its runs, in no order."""
 
     organization: Organization
     buyers: list[tuple[str, str]]
     runs: list[str]
 
+    @contextmanager
+    def entered(self, stage: Stage) -> Iterator[psycopg.Connection[Any]]:
+        """Yield a connection of the schemas' owner that finds the organization's tables."""
+        with psycopg.connect(stage.conninfo, autocommit=True) as connection:
+            _enter(connection, self.organization)
+            yield connection
+
+    def clear(self, stage: Stage) -> None:
+        """Take back all purchases."""
+        forget_purchases(stage.conninfo, [self.organization.schema])
+
+    def settle(self, stage: Stage) -> None:
+        """Clean up behind purchases that were taken back, and count what the tables hold now.
+
+        Call it while they hold purchases. Autovacuum stays away from them: it would come between
+        two rounds, and plans for tables that are empty read them whole when they are not.
+        """
+        with self.entered(stage) as connection:
+            for table in map(sql.Identifier, TABLES):
+                connection.execute(
+                    sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = off)").format(table)
+                )
+                connection.execute(sql.SQL("VACUUM ANALYZE {}").format(table))
+
     def wrong_books(self, stage: Stage) -> int:
         """Return how many wallets, runs and payments do not agree with what hangs on them."""
-        with psycopg.connect(stage.conninfo) as connection:
-            _enter(connection, self.organization)
-            row = connection.execute(WRONG_BOOKS).fetchone()
-        return -1 if row is None else row[0]
+        with self.entered(stage) as connection:
+            return _value(connection, WRONG_BOOKS)
 
-    def payments(self, stage: Stage) -> int:
-        """Return how many payments were made."""
-        with psycopg.connect(stage.conninfo) as connection:
-            _enter(connection, self.organization)
-            row = connection.execute("SELECT count(*) FROM payments").fetchone()
-        return -1 if row is None else row[0]
+    def purchases(self, stage: Stage) -> list[tuple[dict[str, Any], int]]:
+        """Return each way in which purchases were written, and how many were: one when all is well.
+
+        A way is what all their rows hold (payment, enrollment, journal, history, receipt and the
+        kept answer) but ids and times.
+        """
+        with self.entered(stage) as connection:
+            return connection.execute(WRITTEN).fetchall()
 
 
 def find_market(stage: Stage) -> Market:
@@ -94,10 +167,10 @@ def find_market(stage: Stage) -> Market:
         _enter(connection, organization)
         buyers = connection.execute(
             "SELECT u.id, s.id FROM users u JOIN user_sessions s ON s.user_id = u.id"
-            " WHERE u.email LIKE 'buyer%' ORDER BY u.id"
+            " WHERE u.email LIKE 'buyer%' ORDER BY md5(u.id::text)"
         ).fetchall()
         runs = connection.execute(
-            "SELECT id FROM course_runs WHERE title LIKE 'Market %' ORDER BY id"
+            "SELECT id FROM course_runs WHERE title LIKE 'Market %' ORDER BY md5(id::text)"
         ).fetchall()
     return Market(
         organization, [(str(user), str(session)) for user, session in buyers], _texts(runs)
@@ -129,3 +202,25 @@ def _make(stage: Stage, organization: Organization) -> None:
 
 def _enter(connection: psycopg.Connection[tuple[object, ...]], organization: Organization) -> None:
     connection.execute("SELECT set_config('search_path', %s, false)", [organization.schema])
+
+
+def deadlocks(stage: Stage) -> int:
+    """Return how many deadlocks PostgreSQL has seen in the database, when all clients have left.
+
+    A backend tells its figures when it ends, at the latest.
+
+    Raises:
+        UnmeasurableError: some stay.
+    """
+    deadline = time.monotonic() + SECONDS_TO_END
+    with psycopg.connect(stage.conninfo, autocommit=True) as connection:
+        while _value(connection, OTHERS):
+            if time.monotonic() > deadline:
+                raise UnmeasurableError("There are other clients in the benchmark's database.")
+            time.sleep(0.05)
+        return _value(connection, DEADLOCKS)
+
+
+def _value(connection: psycopg.Connection[Any], query: LiteralString) -> int:
+    row = connection.execute(query).fetchone()
+    return -1 if row is None else row[0]

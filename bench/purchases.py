@@ -1,76 +1,146 @@
-"""Purchases per second, spread out and where everybody wants the same: one run, one wallet."""
+"""Purchases per second, spread out and where everybody wants the same: one run, one wallet.
+
+What each takes of PostgreSQL is compared with a function written by hand (`bench.handwritten`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
 from statistics import median
 from typing import Any
+from uuid import UUID
 
 from flask import Flask
 from rich.progress import Progress
 
 from bench.expansion import expand
-from bench.load import Round, play, require_wrk, serving
-from bench.market import SIZE, Market, find_market
-from bench.report import Context, Report, Target, UnmeasurableError
-from bench.reset import forget_purchases
+from bench.handwritten import ALONE, AS_REQUEST, Client, Order, by_hand
+from bench.load import Round, Server, play, require_wrk, serving
+from bench.market import SIZE, Market, deadlocks, find_market
+from bench.report import Cell, Context, Report, Target, UnmeasurableError
 from bench.stage import SECRET_KEY, Stage, set_up
 from bench.target import OPERATIONS, TOKEN_SECONDS, production_command, token_of
 from lms.http import auth
 
-CLIENTS = (1, 8)
+CLIENTS = (1, 8, 32)
+POOL = 8
+"""Connections to PostgreSQL: of the API, two processes with DATABASE_POOL_SIZE 4; of the function's
+clients as many."""
+BY_HAND = 2000
+"""Purchases of a round by hand: enough for clocks that count hundredths of a second."""
 SPREAD, HOT_RUN, HOT_WALLET = "spread", "hot run", "hot wallet"
+TIMES_BY_HAND = 1.25
+"""PostgreSQL's CPU of a purchase to stay below, in hand-written ones."""
+WAYS = (ALONE, AS_REQUEST)
+REQUEST = ("method", "path", "headers", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Who buys what, each buyer and each run in turn.
+
+    Attributes:
+        tenant: what requests are expanded from.
+        orders: the first of them, for purchases by hand.
+    """
+
+    tenant: Mapping[str, Any]
+    orders: Sequence[Order]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One round.
+
+    Attributes:
+        ours: of the API.
+        by_hand: PostgreSQL's CPU of a hand-written purchase in milliseconds, by its way.
+    """
+
+    ours: Round
+    by_hand: dict[str, float]
+
+    def ratio(self, way: str) -> float:
+        """Return PostgreSQL's CPU of our purchase over a hand-written one's."""
+        return self.ours.postgres_ms / self.by_hand[way]
+
+
+Results = dict[tuple[str, int], list[Compared]]
 
 
 def run(context: Context) -> Report:
-    """Measure wallet purchases over HTTP, and look whether the books balance afterwards."""
+    """Measure wallet purchases over HTTP and by hand, and look whether the books balance."""
     require_wrk()
-    rounds, seconds = (2, 2) if context.quick else (5, 4)
     report = Report(
         title="Purchases from the wallet, one organization",
         columns=[
-            *("case", "clients", "purchases/s", "p50 ms", "p99 ms"),
-            *("CPU web ms", "CPU PostgreSQL ms", "errors"),
+            *("case", "clients", "purchases/s", "p50 ms", "p99 ms", "CPU web ms", "CPU PG ms"),
+            *(f"by hand, {way}" for way in WAYS),
+            *(f"ours / {way}" for way in WAYS),
+            "errors",
         ],
         notes=[
             (
                 f"{SPREAD}: every purchase by another student of another run; {HOT_RUN}: of the"
                 f" same run; {HOT_WALLET}: by the same student, of another run."
-            )
+            ),
+            (
+                "By hand: PostgreSQL's CPU, ms a purchase, of a PL/pgSQL function that writes the"
+                f" same rows, {ALONE} and {AS_REQUEST}: bound to the organization and with the"
+                " sign-in looked up. A ratio is the median of the rounds' ratios."
+            ),
         ],
     )
     with set_up(context) as stage:
         with context.console.status("make the buyers"):
             market = find_market(stage)
-        results, wrong = _measure(context, stage, market, rounds, seconds)
+        before = deadlocks(stage)
+        results, wrong = _measure(context, stage, market)
+        locked = deadlocks(stage) - before
     for (case, clients), done in results.items():
-        figures = [
-            median(getattr(one, field) for one in done)
-            for field in ("rps", "p50_ms", "p99_ms", "web_ms", "postgres_ms")
-        ]
-        report.rows.append([case, clients, *figures, sum(one.errors for one in done)])
-    errors = sum(one.errors for done in results.values() for one in done)
+        report.rows.append([case, clients, *_figures(done)])
+        report.details[f"{case}, {clients} clients"] = [asdict(one) for one in done]
     report.targets = [
-        Target("errors", errors, 0, at_most=True),
+        *(_target(clients, results[SPREAD, clients]) for clients in CLIENTS),
+        Target("deadlocks", locked, 0, at_most=True),
+        Target("errors", _errors(one for of in results.values() for one in of), 0, at_most=True),
         Target("wallets, runs and payments that do not balance", wrong, 0, at_most=True),
     ]
-    report.details = {
-        f"{case}, {clients} clients": [asdict(one) for one in done]
-        for (case, clients), done in results.items()
-    }
     return report
 
 
-def _measure(
-    context: Context, stage: Stage, market: Market, rounds: int, seconds: int
-) -> tuple[dict[tuple[str, int], list[Round]], int]:
-    tenants = _tenants(market)
-    results: dict[tuple[str, int], list[Round]] = {
-        (case, clients): [] for case in tenants for clients in CLIENTS
-    }
-    operation = {key: OPERATIONS["enroll"][key] for key in ("method", "path", "headers", "body")}
-    wrong = 0
+def _target(clients: int, done: Sequence[Compared]) -> Target:
+    return Target(
+        f"{SPREAD}, {clients} clients: CPU of PostgreSQL, ours / by hand {AS_REQUEST}",
+        median(one.ratio(AS_REQUEST) for one in done),
+        TIMES_BY_HAND,
+        at_most=True,
+    )
+
+
+def _figures(done: Sequence[Compared]) -> list[Cell]:
+    return [
+        *(
+            median(getattr(one.ours, field) for one in done)
+            for field in ("rps", "p50_ms", "p99_ms", "web_ms", "postgres_ms")
+        ),
+        *(median(one.by_hand[way] for one in done) for way in WAYS),
+        *(median(one.ratio(way) for one in done) for way in WAYS),
+        _errors(done),
+    ]
+
+
+def _errors(done: Iterable[Compared]) -> int:
+    return sum(one.ours.errors for one in done)
+
+
+def _measure(context: Context, stage: Stage, market: Market) -> tuple[Results, int]:
+    """Return the rounds of each case, and how much was out of balance after them."""
+    rounds, seconds = (2, 2) if context.quick else (5, 4)
+    measured = cases(market)
+    results: Results = {(case, clients): [] for case in measured for clients in CLIENTS}
     with (
         serving(
             "ours-purchases",
@@ -79,59 +149,111 @@ def _measure(
             postmaster=stage.postmaster,
             logs=stage.home,
         ) as server,
+        by_hand(stage, market, POOL) as functions,
         Progress(console=context.console, transient=True) as progress,
     ):
-        task = progress.add_task("", total=(rounds + 1) * len(results))
-        for number in range(rounds + 1):
+        shop = _Shop(stage, market, server, functions, seconds)
+        task = progress.add_task("", total=rounds * len(results))
+        for _ in range(rounds):
+            progress.update(task, description="warm up")
+            shop.warm_up(measured[SPREAD])
             for (case, clients), done in results.items():
                 progress.update(task, description=f"{case}, {clients} clients")
-                forget_purchases(stage.conninfo, [market.organization.schema])
-                requests = expand(operation, [tenants[case]], SIZE)
-                one = play(server, requests, seconds, clients, once=True)
-                _require_payments(one, market.payments(stage), clients)
-                wrong += market.wrong_books(stage)
-                if number:  # the first round warms up
-                    done.append(one)
+                done.append(shop.play_round(measured[case], clients))
                 progress.advance(task)
-    forget_purchases(stage.conninfo, [market.organization.schema])
-    return results, wrong
+        market.clear(stage)
+    return results, shop.wrong
 
 
-def _require_payments(one: Round, payments: int, clients: int) -> None:
-    """Make sure that each purchase that was answered was made.
+@dataclass(slots=True)
+class _Shop:
+    """Where purchases are made, and what is known of those made so far.
 
-    Each client may have made one more, whose answer came too late to be counted.
-
-    Raises:
-        UnmeasurableError: there are fewer payments than answers with 201, or more.
+    Attributes:
+        wrong: wallets, runs and payments that did not balance.
+        written: what every purchase left behind; None before the first.
     """
-    bought = one.requests - one.errors
-    if not bought <= payments <= bought + clients + one.errors:
-        raise UnmeasurableError(f"{bought:,} purchases were answered, and {payments:,} were paid.")
+
+    stage: Stage
+    market: Market
+    server: Server
+    functions: Mapping[str, Client]
+    seconds: int
+    wrong: int = 0
+    written: dict[str, Any] | None = None
+
+    def warm_up(self, case: Case) -> None:
+        """Let PostgreSQL plan for tables that hold purchases, and every connection have its plans.
+
+        It plans anew when it has counted a table's rows, which therefore happens only here.
+        """
+        self._by_hand(ALONE, case, POOL)
+        self.market.settle(self.stage)
+        self.play_round(case, POOL)
+
+    def play_round(self, case: Case, clients: int) -> Compared:
+        """Buy over HTTP and then by hand, each time from a state without purchases."""
+        ours = self._over_http(case, clients)
+        return Compared(ours, {way: self._by_hand(way, case, clients) for way in self.functions})
+
+    def _over_http(self, case: Case, clients: int) -> Round:
+        self.market.clear(self.stage)
+        operation = {key: OPERATIONS["enroll"][key] for key in REQUEST}
+        requests = expand(operation, [case.tenant], SIZE)
+        one = play(self.server, requests, self.seconds, clients, once=True)
+        bought = one.requests - one.errors
+        # Each client may have made one more, whose answer came too late to be counted.
+        self._look(bought, bought + clients + one.errors)
+        return one
+
+    def _by_hand(self, way: str, case: Case, clients: int) -> float:
+        self.market.clear(self.stage)
+        milliseconds = self.functions[way].play(self.stage, case.orders, clients)
+        self._look(BY_HAND, BY_HAND)
+        return milliseconds
+
+    def _look(self, least: int, most: int) -> None:
+        """Look at what was written, and count what does not balance.
+
+        Raises:
+            UnmeasurableError: there are fewer purchases than were answered, or more, or they left
+                something else behind than those before them.
+        """
+        self.wrong += self.market.wrong_books(self.stage)
+        found = self.market.purchases(self.stage)
+        count = sum(one[1] for one in found)
+        if not least <= count <= most:
+            raise UnmeasurableError(f"{least:,} purchases were answered, {count:,} were made.")
+        ways = [one[0] for one in found]
+        self.written = self.written or ways[0]
+        if ways != [self.written] or self.written["fits"] is not True:
+            raise UnmeasurableError(f"Purchases were written in different ways: {found}.")
 
 
-def _tenants(market: Market) -> dict[str, Mapping[str, Any]]:
-    """Return, for each case, who buys what, in the form that requests are expanded from."""
+def cases(market: Market) -> dict[str, Case]:
+    """Return what is measured: who buys what."""
     app = Flask(__name__)
     auth.configure(
         app, secret_key=SECRET_KEY, access_seconds=TOKEN_SECONDS, refresh_seconds=TOKEN_SECONDS
     )
     with app.app_context():
-        buyers = [
+        tokens = [
             {"id": user_id, "token": token_of(market.organization, user_id, session_id)}
             for user_id, session_id in market.buyers
         ]
 
-    def tenant(students: list[dict[str, str]], runs: list[str]) -> dict[str, Any]:
-        return {
+    def case(buyers: int, runs: int) -> Case:
+        tenant = {
             "host": market.organization.host,
             "schema": market.organization.schema,
-            "students": students,
-            "vars": {"run_id": runs},
+            "students": tokens[:buyers],
+            "vars": {"run_id": market.runs[:runs]},
         }
+        pairs = zip(cycle(market.buyers[:buyers]), cycle(market.runs[:runs]), strict=False)
+        orders = [
+            Order(UUID(user_id), UUID(session_id), UUID(run_id))
+            for (user_id, session_id), run_id in islice(pairs, BY_HAND)
+        ]
+        return Case(tenant, orders)
 
-    return {
-        SPREAD: tenant(buyers, market.runs),
-        HOT_RUN: tenant(buyers, market.runs[:1]),
-        HOT_WALLET: tenant(buyers[:1], market.runs),
-    }
+    return {SPREAD: case(SIZE, SIZE), HOT_RUN: case(SIZE, 1), HOT_WALLET: case(1, SIZE)}

@@ -66,7 +66,7 @@ STEPS = """
         UPDATE run_seats
            SET taken = run_seats.taken + 1
           FROM enrolled
-         WHERE run_seats.run_id = enrolled.run_id
+         WHERE run_seats.run_id = :run_id
            AND (run_seats.capacity IS NULL OR run_seats.taken < run_seats.capacity)
         RETURNING run_seats.run_id
     ), {redemption}posted AS (

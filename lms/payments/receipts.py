@@ -26,36 +26,42 @@ from tenants.session import PipelinedQuery, organization_of, send_with_commit
 Kind = Literal["payment", "top_up", "refund"]
 
 # A subject that has its receipt already, or is not paid, is not found: repeats issue nothing.
-ISSUE: LiteralString = """
-    WITH subject AS (
-        SELECT p.id AS payment_id, NULL::uuid AS top_up_id, NULL::uuid AS refund_id,
-               p.user_id, p.amount, p.currency
-          FROM payments p
-         WHERE $1::text = 'payment' AND p.id = $2 AND p.state = 'succeeded'
-           AND NOT EXISTS (SELECT FROM receipts r WHERE r.payment_id = p.id)
-        UNION ALL
-        SELECT NULL, t.id, NULL, t.user_id, t.amount, t.currency
-          FROM wallet_top_ups t
-         WHERE $1::text = 'top_up' AND t.id = $2 AND t.state = 'succeeded'
-           AND NOT EXISTS (SELECT FROM receipts r WHERE r.top_up_id = t.id)
-        UNION ALL
-        SELECT NULL, NULL, f.id, p.user_id, f.amount, f.currency
-          FROM refunds f JOIN payments p ON p.id = f.payment_id
-         WHERE $1::text = 'refund' AND f.id = $2 AND f.state = 'succeeded'
-           AND NOT EXISTS (SELECT FROM receipts r WHERE r.refund_id = f.id)
-    ), numbered AS (
+SUBJECTS: dict[Kind, LiteralString] = {
+    "payment": """
+        SELECT s.id, s.user_id, s.amount, s.currency
+          FROM payments s
+         WHERE s.id = $1 AND s.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.payment_id = s.id)
+    """,
+    "top_up": """
+        SELECT s.id, s.user_id, s.amount, s.currency
+          FROM wallet_top_ups s
+         WHERE s.id = $1 AND s.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.top_up_id = s.id)
+    """,
+    "refund": """
+        SELECT s.id, p.user_id, s.amount, s.currency
+          FROM refunds s JOIN payments p ON p.id = s.payment_id
+         WHERE s.id = $1 AND s.state = 'succeeded'
+           AND NOT EXISTS (SELECT FROM receipts r WHERE r.refund_id = s.id)
+    """,
+}
+STEPS: LiteralString = """
+    WITH subject AS ({subject}), numbered AS (
         INSERT INTO receipt_counters AS c (year, last_number)
-        SELECT EXTRACT(year FROM now() AT TIME ZONE $3::text)::bigint, 1
+        SELECT EXTRACT(year FROM now() AT TIME ZONE $2::text)::bigint, 1
           FROM subject WHERE subject.amount > 0
         ON CONFLICT (year) DO UPDATE SET last_number = c.last_number + 1
         RETURNING c.year, c.last_number
     )
-    INSERT INTO receipts
-           (year, number, payment_id, top_up_id, refund_id, user_id, amount, currency)
-    SELECT numbered.year, numbered.last_number, subject.payment_id, subject.top_up_id,
-           subject.refund_id, subject.user_id, subject.amount, subject.currency
+    INSERT INTO receipts (year, number, {kind}_id, user_id, amount, currency)
+    SELECT numbered.year, numbered.last_number, subject.id, subject.user_id, subject.amount,
+           subject.currency
       FROM numbered CROSS JOIN subject
 """
+ISSUE: dict[Kind, LiteralString] = {
+    kind: STEPS.format(kind=kind, subject=subject) for kind, subject in SUBJECTS.items()
+}
 
 
 # For people who read them: names and titles are those of today, the money is that of then.
@@ -133,7 +139,7 @@ def issue(session: Session, kind: Kind, subject_id: UUID) -> None:
         subject_id: the payment, top-up or refund.
     """
     time_zone = organization_of(session).time_zone
-    send_with_commit(session, PipelinedQuery(ISSUE, (kind, subject_id, time_zone)))
+    send_with_commit(session, PipelinedQuery(ISSUE[kind], (subject_id, time_zone)))
 
 
 def list_receipts(
