@@ -54,7 +54,6 @@ class EnrollmentIn(Schema):
 
     payment = ma.fields.Nested(PaymentMethodIn, required=True)
     coupon = CouponCode(
-        load_default=None,
         allow_none=True,
         metadata={"description": "Code of a coupon; with it, the price is less.", "example": None},
     )

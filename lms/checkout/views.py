@@ -106,7 +106,7 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
                 payment_id=payment_id,
                 run_id=run_id,
                 method=method,
-                coupon_code=body["coupon"],
+                coupon_code=body.get("coupon"),
                 provider=None if provider is None else provider.name,
                 hold_seconds=call.use(Settings).seat_hold_seconds,
             )
