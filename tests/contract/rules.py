@@ -46,6 +46,7 @@ MESSAGES = {
     "Not a user id or e-mail address.": "which addresses can exist is more than a pattern says",
     "Must be later than `from`.": "two moments in order",
     "Must not be zero.": "two ranges with a hole between them would bury the document",
+    "Both keys must be of the same mode, live or test.": "two members that belong together",
     "Not an IANA time zone.": "the list of time zones is IANA's",
     "Not an ISO 4217 currency.": "the list of currencies is ISO 4217's",
     "Give one of `percent_off` and `amount_off`.": "one of two members",

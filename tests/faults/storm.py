@@ -43,7 +43,7 @@ Strike = Callable[[psutil.Process | None], bool]
 
 OPEN_WORK = text("""
     SELECT count(*) AS rows, COALESCE(max(attempts), 0) AS attempts
-      FROM platform.work WHERE state IN ('waiting', 'running')
+      FROM platform.work WHERE queue = 'media' AND state IN ('waiting', 'running')
 """)
 UNSETTLED = text("SELECT count(*) AS videos FROM videos WHERE state = 'processing'")
 
