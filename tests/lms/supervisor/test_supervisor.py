@@ -28,9 +28,10 @@ print(child.pid, flush=True)
 time.sleep(600)
 """
 OWNER = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 from lms.supervisor import Supervisor, stopping_on_signals
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests under nohup would hand it down ignored
 sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
 try:
     with stopping_on_signals(), Supervisor(Path(sys.argv[1])) as supervisor:
