@@ -1,13 +1,15 @@
-"""Enrolling as one statement: with a coupon, and without one.
+"""Enrolling as one statement: free, from the wallet or by a provider, with a coupon or without.
 
-It is written down once. What a coupon adds is put into its places when this module is loaded, so
-that who has none pays for none.
+It is written down once. What a way to pay and a coupon add is put into its places when this module
+is loaded, so that nobody pays for what they do not use: PostgreSQL would set up every part of it
+each time.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, DateTime, Integer, Text, Uuid, column, text
+from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, Uuid, column, text
 
+from lms.checkout.orders import Method
 from lms.checkout.redemptions import COUNTED
 from lms.coupons.policy import DISCOUNT
 
@@ -18,50 +20,35 @@ MOMENT = DateTime(timezone=True)
 # means that the request is repeated: nothing happens.
 STEPS = """
     WITH run AS (
-        SELECT r.id, r.version_id, {price} AS price_amount, r.currency, r.refund_policy{terms}
+        SELECT r.version_id, {price} AS price_amount, r.currency, r.refund_policy{terms}
           FROM course_runs r{coupons}
          WHERE r.id = :run_id AND r.state = 'scheduled'
            AND now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at
-           AND ({price} = 0) = (CAST(:method AS text) = 'free')
+           AND {price} {costs}
            AND NOT EXISTS (SELECT FROM payments p WHERE p.id = :payment_id)
            FOR SHARE OF r
-    ), paid AS (
-        UPDATE wallets
-           SET balance = wallets.balance - run.price_amount, seq = wallets.seq + 1
-          FROM run
-         WHERE CAST(:method AS text) = 'wallet' AND wallets.user_id = :user_id
-           AND wallets.currency = run.currency AND wallets.balance >= run.price_amount
-           AND wallets.frozen_at IS NULL
-        RETURNING wallets.id, wallets.seq, wallets.balance
-    ), payment AS (
+    ), {paying}payment AS (
         INSERT INTO payments
                (id, user_id, run_id, amount, currency, method, provider, state, succeeded_at,
                 refund_policy{payment_columns})
-        SELECT CAST(:payment_id AS uuid), CAST(:user_id AS uuid), run.id, run.price_amount,
-               run.currency, CAST(:method AS text), CAST(:provider AS text),
-               CASE WHEN CAST(:method AS text) = 'provider' THEN 'created' ELSE 'succeeded' END,
-               CASE WHEN CAST(:method AS text) = 'provider' THEN NULL ELSE now() END,
-               run.refund_policy{payment_values}
-          FROM run LEFT JOIN paid ON true
-         WHERE CAST(:method AS text) <> 'wallet' OR paid.id IS NOT NULL
+        SELECT CAST(:payment_id AS uuid), CAST(:user_id AS uuid), CAST(:run_id AS uuid),
+               agreed.price_amount, agreed.currency, '{method}', {provider}, '{payment_state}',
+               {since}, agreed.refund_policy{payment_values}
+          FROM {agreed} AS agreed
         ON CONFLICT DO NOTHING
-        RETURNING *
+        RETURNING id, amount, currency, state, succeeded_at, created_at
     ), enrolled AS (
         INSERT INTO enrollments
                (id, user_id, run_id, version_id, payment_id, attempt, state, hold_until,
                 activated_at)
-        SELECT CAST(:enrollment_id AS uuid), CAST(:user_id AS uuid), run.id, run.version_id,
-               payment.id,
+        SELECT CAST(:enrollment_id AS uuid), CAST(:user_id AS uuid), CAST(:run_id AS uuid),
+               run.version_id, payment.id,
                (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
                  WHERE e.user_id = :user_id AND e.run_id = :run_id),
-               CASE WHEN CAST(:method AS text) = 'provider' THEN 'pending' ELSE 'active' END,
-               CASE WHEN CAST(:method AS text) = 'provider'
-                    THEN now() + make_interval(secs => CAST(:hold_seconds AS double precision))
-                    END,
-               CASE WHEN CAST(:method AS text) = 'provider' THEN NULL ELSE now() END
-          FROM payment JOIN run ON run.id = payment.run_id
+               '{enrollment_state}', {hold_until}, {since}
+          FROM payment CROSS JOIN run
         ON CONFLICT DO NOTHING
-        RETURNING *
+        RETURNING id, version_id, attempt, state, hold_until, activated_at, created_at
     ), seated AS (
         UPDATE run_seats
            SET taken = run_seats.taken + 1
@@ -69,33 +56,69 @@ STEPS = """
          WHERE run_seats.run_id = :run_id
            AND (run_seats.capacity IS NULL OR run_seats.taken < run_seats.capacity)
         RETURNING run_seats.run_id
-    ), {redemption}posted AS (
-        INSERT INTO wallet_transactions
-               (wallet_id, seq, kind, amount, currency, balance_after, counter_account,
-                payment_id, reference, created_by)
-        SELECT paid.id, paid.seq, 'deduction', -payment.amount, payment.currency, paid.balance,
-               'run:' || payment.run_id, payment.id, 'payment:' || payment.id,
-               CAST(:user_id AS uuid)
-          FROM paid CROSS JOIN payment
-    ), recorded AS (
+    ), {redemption}{posting}recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
         SELECT CAST(:change_id AS uuid), enrolled.id, NULL, enrolled.state,
-               CAST(:user_id AS uuid),
-               CASE WHEN CAST(:method AS text) = 'provider' THEN 'awaiting_payment'
-                    WHEN CAST(:method AS text) = 'wallet' THEN 'paid' ELSE 'free' END
+               CAST(:user_id AS uuid), '{reason}'
           FROM enrolled
     )
-    SELECT (SELECT count(*) FROM run) AS run,
-           (SELECT count(*) FROM paid) AS paid,
-           (SELECT count(*) FROM payment) AS payment,
-           (SELECT count(*) FROM enrolled) AS enrolled,
-           (SELECT count(*) FROM seated) AS seated,{counts}
+    SELECT EXISTS (SELECT FROM run) AS run,
+           EXISTS (SELECT FROM seated) AS seated,{redeemed}
            p.amount, p.currency, p.state AS payment_state, p.succeeded_at,
            p.created_at AS payment_created_at,
            e.version_id, e.attempt, e.state AS enrollment_state, e.hold_until, e.activated_at,
            e.created_at AS enrollment_created_at
       FROM (VALUES (1)) AS always LEFT JOIN payment p ON true LEFT JOIN enrolled e ON true
 """
+
+AT_ONCE = {
+    "paying": "",
+    "agreed": "run",
+    "posting": "",
+    "provider": "NULL",
+    "payment_state": "succeeded",
+    "enrollment_state": "active",
+    "since": "now()",
+    "hold_until": "NULL",
+}
+PAYING = """paid AS (
+        UPDATE wallets
+           SET balance = wallets.balance - run.price_amount, seq = wallets.seq + 1
+          FROM run
+         WHERE wallets.user_id = :user_id AND wallets.currency = run.currency
+           AND wallets.balance >= run.price_amount AND wallets.frozen_at IS NULL
+        RETURNING wallets.id, wallets.seq, wallets.balance, run.*
+    ), """
+POSTING = """posted AS (
+        INSERT INTO wallet_transactions
+               (wallet_id, seq, kind, amount, currency, balance_after, counter_account,
+                payment_id, reference, created_by)
+        SELECT paid.id, paid.seq, 'deduction', -payment.amount, payment.currency, paid.balance,
+               'run:' || CAST(:run_id AS uuid), payment.id, 'payment:' || payment.id,
+               CAST(:user_id AS uuid)
+          FROM paid CROSS JOIN payment
+    ), """
+WAYS_TO_PAY: dict[Method, dict[str, str]] = {
+    "free": {**AT_ONCE, "costs": "= 0", "reason": "free"},
+    "wallet": {
+        **AT_ONCE,
+        "costs": "> 0",
+        "paying": PAYING,
+        "agreed": "paid",
+        "posting": POSTING,
+        "reason": "paid",
+    },
+    "provider": {
+        **AT_ONCE,
+        "costs": "> 0",
+        "provider": "CAST(:provider AS text)",
+        "payment_state": "created",
+        "enrollment_state": "pending",
+        "since": "CAST(NULL AS timestamptz)",
+        "hold_until": "now() + make_interval(secs => CAST(:hold_seconds AS double precision))",
+        "reason": "awaiting_payment",
+    },
+}
 
 WITHOUT_COUPON = {
     "price": "r.price_amount",
@@ -104,7 +127,7 @@ WITHOUT_COUPON = {
     "payment_columns": "",
     "payment_values": "",
     "redemption": "",
-    "counts": "",
+    "redeemed": "",
 }
 
 # What of a coupon may change. Asked twice: at first of what is seen without a lock, so that nobody
@@ -132,18 +155,15 @@ WITH_COUPON = {
                         AND (c.currency IS NULL OR c.currency = r.currency)
                         AND {OFF} > 0 AND {IS_OPEN.format(coupon="c")}""",
     "payment_columns": ", coupon_code, discount_amount, coupon_used",
-    "payment_values": ", run.coupon_code, run.discount_amount, true",
+    "payment_values": ", agreed.coupon_code, agreed.discount_amount, true",
     "redemption": REDEMPTION.format(counted=COUNTED, is_open=IS_OPEN.format(coupon="coupons")),
-    "counts": """
-           (SELECT count(*) FROM coupon) AS coupon,
-           (SELECT count(*) FROM counted) AS counted,
-           p.discount_amount,""",
+    "redeemed": """
+           EXISTS (SELECT FROM counted) AS counted,
+           (SELECT discount_amount FROM run) AS discount_amount,""",
 }
 
-COUNTS = tuple(
-    column(step, BigInteger) for step in ("run", "paid", "payment", "enrolled", "seated")
-)
-COUPON_COUNTS = tuple(column(step, BigInteger) for step in ("coupon", "counted", "discount_amount"))
+FOUND = tuple(column(step, Boolean) for step in ("run", "seated"))
+REDEEMED = (column("counted", Boolean), column("discount_amount", BigInteger))
 MADE = (
     *(column("amount", BigInteger), column("currency", Text), column("payment_state", Text)),
     *(column("succeeded_at", MOMENT), column("payment_created_at", MOMENT)),
@@ -153,5 +173,13 @@ MADE = (
 )
 """Columns are declared, so that SQLAlchemy does not read the answer's description every time."""
 
-ENROLL = text(STEPS.format(**WITHOUT_COUPON)).columns(*COUNTS, *MADE)
-ENROLL_WITH_COUPON = text(STEPS.format(**WITH_COUPON)).columns(*COUNTS, *COUPON_COUNTS, *MADE)
+ENROLL = {
+    method: text(STEPS.format(method=method, **way, **WITHOUT_COUPON)).columns(*FOUND, *MADE)
+    for method, way in WAYS_TO_PAY.items()
+}
+ENROLL_WITH_COUPON = {
+    method: text(STEPS.format(method=method, **way, **WITH_COUPON)).columns(
+        *FOUND, *REDEEMED, *MADE
+    )
+    for method, way in WAYS_TO_PAY.items()
+}

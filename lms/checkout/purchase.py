@@ -54,23 +54,22 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         RunFullError: every seat is taken.
     """
     enrollment_id = new_id()
-    values = {
+    values: dict[str, Any] = {
         "run_id": order.run_id,
         "user_id": actor.user_id,
         "payment_id": order.payment_id,
         "enrollment_id": enrollment_id,
         "change_id": new_id(),
-        "method": order.method,
-        "provider": order.provider,
-        "hold_seconds": order.hold_seconds,
     }
+    if order.method == "provider":
+        values |= {"provider": order.provider, "hold_seconds": order.hold_seconds}
     if order.coupon_code is None:
-        done = session.execute(ENROLL, values).one()
-        is_whole = done.seated > 0
+        done = session.execute(ENROLL[order.method], values).one()
+        is_whole = done.seated
     else:
         values["coupon_code"] = order.coupon_code
-        done = session.execute(ENROLL_WITH_COUPON, values).one()
-        is_whole = done.counted > 0
+        done = session.execute(ENROLL_WITH_COUPON[order.method], values).one()
+        is_whole = done.counted
     if not is_whole:
         begun = None if done.run else find_purchase(session, order.payment_id)
         if begun is not None:

@@ -46,14 +46,14 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
         session: the organization's session.
         actor: who enrolls.
         order: where and how.
-        done: how many rows each step of the statement found.
+        done: what the statement found and made.
 
     Raises:
         lms.core.errors.DomainError: always; see `lms.checkout.purchase.enroll`.
     """
     # What the statement wrote is still there to be seen, so one's own is not looked for. Before the
     # coupon: who has just lost the enrollment has the coupon's use back.
-    enrollment_id = None if done.enrolled else _live_enrollment(session, actor, order.run_id)
+    enrollment_id = None if done.attempt else _live_enrollment(session, actor, order.run_id)
     found = find_price(session, actor, order.run_id, order.coupon_code)
     if found is None or found.state == "draft":
         raise NotFoundError("There is no such run.")
@@ -69,9 +69,9 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
     if not done.run:
         raise _refusal_of_method(order, price)
-    if order.method == "wallet" and not done.paid and enrollment_id is None:
+    if order.method == "wallet" and done.amount is None and enrollment_id is None:
         raise _refusal_of_wallet(session, actor, price)
-    if not done.enrolled:
+    if done.attempt is None:
         raise _already_enrolled(enrollment_id)
     if not done.seated:
         raise _refusal_of_seats(session, order)
