@@ -258,8 +258,8 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     try:
         while not stop.is_set():
             try:
-                daily.ask_when_due()
                 dispatcher.tick()
+                daily.ask_when_due()
             except (DatabaseUnavailableError, DBAPIError, redis.RedisError) as error:
                 log.warning("tick_failed", error=f"{type(error).__name__}: {error}")
                 stop.wait(TICK_SECONDS)

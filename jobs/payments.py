@@ -12,6 +12,7 @@ from jobs import claims
 from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from lms.checkout import holds, settlement, webhooks
+from lms.checkout.disputed_refunds import give_to_wallet
 from lms.checkout.open_work import is_open, open_work
 from lms.core import clock, queue
 from lms.core.encryption import UnreadableSecretError
@@ -32,8 +33,9 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
     """Handle SETTLE_PAYMENT: ask the provider about a payment, top-up or refund, and apply it.
 
     The subject is any of the three; the provider is asked with the key of the first request, so
-    money moves once. A payment that waits for a learner who is gone is cancelled there. While the
-    outcome is open, the work is asked for anew, ever less often.
+    money moves once. A payment that waits for a learner who is gone is cancelled there. A refund
+    that it refuses for a lost dispute goes to the wallet. While the outcome is open, the work is
+    asked for anew, ever less often.
 
     Args:
         context: the job's.
@@ -43,7 +45,8 @@ def settle_payment(context: JobContext, claim: Claim) -> None:
         LostLeaseError: another worker has it by now.
     """
     with context.holding(claim) as session:
-        work = _begin(context, session, claim.subject_id)
+        is_given = give_to_wallet(session, context.doorbell, claim.subject_id)
+        work = None if is_given else _begin(context, session, claim.subject_id)
         if work is None:
             claims.finish(session, claim)
             return

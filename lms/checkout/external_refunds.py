@@ -75,7 +75,7 @@ def book(session: Session, payment_id: UUID, refunds: Sequence[ProviderRefund]) 
     """Book refunds that were made at the provider; with the last part the enrollment ends.
 
     What would exceed the payment is not booked, because refunds of ours are in its way: it is
-    logged, and tried again once one of these is refused.
+    logged, and tried again when one of these is refused, or fails later.
 
     Args:
         session: the organization's session, in which `unbooked` found them.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from lms.checkout import webhooks
+from lms.checkout.external_refunds import unbooked
 from lms.checkout.settlement import apply
 from lms.checkout.subjects import find_subject, open_refunds
 from lms.core.queue import Doorbell
@@ -91,11 +93,17 @@ def write(session: Session, doorbell: Doorbell, provider: str, seen: Seen) -> bo
         seen: as it was fetched.
 
     Returns:
-        Whether all is in our books.
+        Whether what they are about, a dispute or a payment with its refunds, is in our books.
     """
-    is_complete = seen.answers[0][1].status != "unknown"
+    about, first = seen.answers[0]
+    is_complete = first.status != "unknown"
     for subject, answer in seen.answers:
         is_complete &= apply(session, doorbell, subject.operation, subject.subject_id, answer)
+    if about.operation == "payment" and first.status == "succeeded":
+        # a refund that failed may have made room for what did not fit before it
+        is_complete = not unbooked(session, about.subject_id, first.refunds)
     if seen.dispute is not None:
-        is_complete &= record_dispute(session, seen.subject, provider, seen.dispute)
+        is_complete = record_dispute(session, seen.subject, provider, seen.dispute)
+        if is_complete:
+            webhooks.dispute_recorded(session, provider, seen.dispute.id)
     return is_complete

@@ -17,7 +17,8 @@ log = structlog.get_logger()
 
 # Payment before refund: every answer to a payment's refunds waits here for the one before it.
 HOLD_PAYMENT = text("""
-    SELECT p.id, p.live, p.refunded_amount + p.lost_amount > p.amount AS is_lost, r.created_by
+    SELECT p.id, p.live, p.disputed_at IS NOT NULL AS is_disputed,
+           p.refunded_amount + p.lost_amount > p.amount AS is_lost, r.created_by
       FROM refunds r JOIN payments p ON p.id = r.payment_id
      WHERE r.id = :id FOR NO KEY UPDATE OF p
 """)
@@ -43,6 +44,7 @@ FAIL = text("""
            version = payments.version + 1
       FROM refused
      WHERE payments.id = refused.payment_id
+    RETURNING payments.id
 """)
 KEEP_OPEN = text("""
     UPDATE refunds
@@ -60,20 +62,25 @@ IS_ALL_GIVEN_BACK = text("""
 
 def apply_refund(
     session: Session, refund_id: UUID, answer: Answer, *, gives_way: bool = False
-) -> None:
+) -> bool:
     """Apply what the provider said of a refund; repeats change nothing.
 
     Once the provider has taken the last part of a payment, its enrollment ends. A refund that the
     provider definitely refuses leaves payment and seat as they were while there is a seat. Without
     one the learner's money is still owed, so the refund stays open to be asked anew: unless the
-    learner got it another way, by others' refunds or by a dispute.
+    learner got it another way, by others' refunds or by a dispute. While a bank decides, nobody
+    knows that yet.
 
     Args:
         session: the organization's session.
         refund_id: which.
         answer: what the provider said.
         gives_way: others gave back at the provider what is not booked yet.
+
+    Returns:
+        Whether the refund was given up by this.
     """
+    is_given_up = False
     payment = session.execute(HOLD_PAYMENT, {"id": refund_id}).one()
     values = {"id": refund_id, "provider_id": answer.provider_id}
     if answer.status == "succeeded":
@@ -82,14 +89,19 @@ def apply_refund(
     elif answer.status == "pending":
         session.execute(WAIT, values)
     elif answer.status != "unknown":
-        is_over = payment.live or payment.is_lost or gives_way
+        is_elsewhere = (payment.is_lost or gives_way) and not payment.is_disputed
+        is_over = payment.live or is_elsewhere
         refusal = {"id": refund_id, "code": answer.code}
-        session.execute(FAIL if is_over else KEEP_OPEN, refusal)
+        if is_over:
+            is_given_up = session.execute(FAIL, refusal).one_or_none() is not None
+        else:
+            session.execute(KEEP_OPEN, refusal)
         log.error("refund_refused", refund_id=str(refund_id), code=answer.code)
     if answer.status in ("succeeded", "pending"):
         end_if_all_is_given_back(session, payment.id, payment.created_by)
     record_answer(session, refund_id, answer)
     session.expire_all()
+    return is_given_up
 
 
 def end_if_all_is_given_back(session: Session, payment_id: UUID, actor_id: UUID | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import marshmallow as ma
 from marshmallow import validate
@@ -112,6 +112,9 @@ class PurchaseOut(Schema):
 
 class RefundIn(Schema):
     """What is given back of a payment, where to, and why."""
+
+    # A body that was lost on its way must not give back everything.
+    body_required: ClassVar[bool] = True
 
     amount = ma.fields.Nested(
         PositiveMoney,

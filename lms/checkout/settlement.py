@@ -137,32 +137,41 @@ def _apply_payment(session: Session, doorbell: Doorbell, payment_id: UUID, answe
 def _apply_refund(session: Session, doorbell: Doorbell, refund_id: UUID, answer: Answer) -> bool:
     """Apply what the provider said of a refund.
 
-    One that is refused gives way to what others gave back at the provider; what the learner is
-    still owed then is refunded anew.
+    One that is refused gives way to what others gave back at the provider, or the bank took; what
+    the learner is still owed then is refunded anew.
     """
     payment_id = session.get_one(Refund, refund_id).payment_id
     others = external_refunds.unbooked(session, payment_id, answer.refunds)
-    apply_refund(session, refund_id, answer, gives_way=bool(others))
+    is_given_up = apply_refund(session, refund_id, answer, gives_way=bool(others))
     is_complete = external_refunds.book(session, payment_id, others)
-    if others:
-        _refund_the_rest(session, doorbell, refund_id)
-        if is_complete:
-            _apply_kept_events(session, payment_id)
+    if is_given_up:
+        given = sum(one.amount for one in others)
+        _refund_the_rest(session, doorbell, refund_id, given=given)
+    if others and is_complete:
+        _apply_kept_events(session, payment_id)
     return is_complete
 
 
-def _refund_the_rest(session: Session, doorbell: Doorbell, refund_id: UUID) -> None:
-    """Ask anew for what a refund that gave way was for, if its learner has no seat any more."""
+def _refund_the_rest(session: Session, doorbell: Doorbell, refund_id: UUID, *, given: int) -> None:
+    """Ask anew for what a refund that gave way was for, if its learner has no seat any more.
+
+    Args:
+        session: the organization's session, in which the payment is held.
+        doorbell: of the queue.
+        refund_id: which was given up.
+        given: what others gave back in its place, in minor units.
+    """
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     payment = session.get_one(Payment, refund.payment_id, populate_existing=True)
     left = payment.amount - payment.refunded_amount - payment.lost_amount
-    if refund.state != "failed" or payment.live or payment.disputed_at is not None or left <= 0:
+    owed = min(refund.amount - given, left)
+    if payment.live or owed <= 0:
         return
     begin_refund(
         session,
         doorbell,
         payment,
-        amount=min(refund.amount, left),
+        amount=owed,
         refund_id=new_id(),
         reason=refund.reason,
         actor_id=refund.created_by,
@@ -208,7 +217,6 @@ def _seat_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool
     payment names a coupon, while a use of it is left.
     """
     try:
-        # the connection's savepoint: one of the session would bind it to the organization anew
         with session.connection().begin_nested():
             if session.execute(HOLD_RUN, {"id": enrollment_id}).one_or_none() is None:
                 return False

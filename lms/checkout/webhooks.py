@@ -18,7 +18,11 @@ STORE = text("""
     ON CONFLICT (provider, account, event_id) DO UPDATE SET applied_at = excluded.applied_at
      WHERE webhook_events.applied_at IS NULL AND excluded.applied_at IS NOT NULL
 """)
-
+KEPT_OF_DISPUTE_APPLIED = text("""
+    UPDATE webhook_events SET applied_at = now()
+     WHERE provider = :provider AND account = :account AND provider_dispute_id = :dispute_id
+       AND applied_at IS NULL
+""")
 
 KEPT_READ_AT_ONCE = 20
 """How many kept events are looked at in one go, the newest first."""
@@ -48,6 +52,19 @@ def is_applied(session: Session, provider: str, event: ProviderEvent) -> bool:
         )
     )
     return applied_at is not None
+
+
+def dispute_recorded(session: Session, provider: str, dispute_id: str) -> None:
+    """Note that kept events about a dispute, now that it is recorded, have had their effect.
+
+    Args:
+        session: the organization's session, in which it was recorded.
+        provider: the provider's name.
+        dispute_id: its identifier there.
+    """
+    account = str(organization_of(session).id)
+    values = {"provider": provider, "account": account, "dispute_id": dispute_id}
+    session.execute(KEPT_OF_DISPUTE_APPLIED, values)
 
 
 def store(session: Session, provider: str, event: ProviderEvent, *, applied: bool) -> None:

@@ -140,8 +140,13 @@ class GuardedParser(FlaskParser):
 
 
 def needs_body(method: str, schema: ma.Schema) -> bool:
-    """Tell whether a request must have a body: a POST without required members need not."""
-    return method != "POST" or any(field.required for field in schema.fields.values())
+    """Tell whether a request must have a body: a POST without required members need not.
+
+    Unless the schema says `body_required`, because an empty body would mean too much.
+    """
+    if method != "POST" or getattr(schema, "body_required", False):
+        return True
+    return any(field.required for field in schema.fields.values())
 
 
 def _list_fields(schema: ma.Schema) -> set[str]:

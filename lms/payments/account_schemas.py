@@ -67,6 +67,7 @@ class OpenThereOut(Schema):
     payments = ma.fields.Integer(required=True, metadata={"example": 1})
     top_ups = ma.fields.Integer(required=True, metadata={"example": 0})
     refunds = ma.fields.Integer(required=True, metadata={"example": 0})
+    disputes = ma.fields.Integer(required=True, metadata={"example": 0})
 
 
 class PaymentAccountOut(Schema):

@@ -43,13 +43,17 @@ HOLD = text("""
 COUNT_OPEN = text("""
     SELECT count(*) FILTER (WHERE o.operation = 'payment') AS payments,
            count(*) FILTER (WHERE o.operation = 'top_up') AS top_ups,
-           count(*) FILTER (WHERE o.operation = 'refund') AS refunds
+           count(*) FILTER (WHERE o.operation = 'refund') AS refunds,
+           count(*) FILTER (WHERE o.operation = 'dispute') AS disputes
       FROM (SELECT operation, subject_id FROM provider_attempts
              WHERE provider = :provider AND outcome IN ('unknown', 'pending')
             UNION
             SELECT 'refund', r.id FROM refunds r JOIN payments p ON p.id = r.payment_id
              WHERE p.provider = :provider AND r.destination = 'provider'
-               AND r.state IN ('created', 'pending')) o
+               AND r.state IN ('created', 'pending')
+            UNION
+            SELECT 'dispute', d.id FROM disputes d
+             WHERE d.provider = :provider AND d.status IN ('needs_response', 'under_review')) o
 """)
 HOLD_ALL = text("""
     SELECT provider, secret_key, webhook_secret FROM payment_accounts FOR NO KEY UPDATE
@@ -78,11 +82,12 @@ class OpenThere:
     payments: int
     top_ups: int
     refunds: int
+    disputes: int
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.payments + self.top_ups + self.refunds
+        return self.payments + self.top_ups + self.refunds + self.disputes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +218,7 @@ def delete_account(
     Raises:
         NotFoundError: there is no such account.
         StaleVersionError: the account was changed since the client read it.
-        PaymentAccountInUseError: a payment, top-up or refund is still open there.
+        PaymentAccountInUseError: a payment, top-up, refund or dispute is still open there.
     """
     account = session.get(PaymentAccount, provider, with_for_update=True)
     if account is None:

@@ -77,7 +77,7 @@ def look(provider: PaymentProvider, subject: Subject, provider_id: str) -> Answe
         ProviderRejected: it has no such payment or refund.
     """
     if subject.operation == "refund":
-        return _answer_of_refund(subject, provider.fetch_refund(provider_id))
+        return _answer_of_refund(provider, subject, provider.fetch_refund(provider_id))
     return _answer_of_payment(provider, subject, provider.fetch_payment(provider_id))
 
 
@@ -131,7 +131,7 @@ def _ask_refund(provider: PaymentProvider, attempt: Attempt) -> Answer:
         metadata={attempt.operation: str(attempt.subject_id)},
         first_asked=attempt.first_asked,
     )
-    answer = _answer_of_refund(attempt, refund)
+    answer = _answer_of_refund(provider, attempt, refund)
     return answer if answer.status != "pending" else _look_again(provider, attempt, answer)
 
 
@@ -177,7 +177,7 @@ def _refused_refund(provider: PaymentProvider, attempt: Attempt, error: Provider
         return _rejected(attempt, error)
     for refund in listed:
         if refund.metadata.get("refund") == str(attempt.subject_id) and refund.status != "failed":
-            return _answer_of_refund(attempt, refund)
+            return _answer_of_refund(provider, attempt, refund)
     log.warning("provider_rejected", subject_id=str(attempt.subject_id), code=error.code)
     return Answer("failed", None, error.code, refunds=tuple(listed))
 
@@ -193,11 +193,16 @@ def _answer_of_payment(
     )
 
 
-def _answer_of_refund(subject: Subject, refund: ProviderRefund) -> Answer:
+def _answer_of_refund(
+    provider: PaymentProvider, subject: Subject, refund: ProviderRefund
+) -> Answer:
+    """Return what a refund says; with one that failed, what was given back in its place."""
     if refund.amount != subject.amount:
         return _differs(subject, refund.id, refund.amount, subject.currency)
-    code = "refund_failed" if refund.status == "failed" else None
-    return Answer(refund.status, refund.id, code)
+    if refund.status != "failed":
+        return Answer(refund.status, refund.id)
+    listed = provider.list_refunds(refund.payment_id)
+    return Answer("failed", refund.id, "refund_failed", refunds=tuple(listed))
 
 
 def _differs(subject: Subject, provider_id: str, amount: int, currency: str) -> Answer:

@@ -41,7 +41,8 @@ FIND = text("""
      WHERE provider = :provider AND provider_dispute_id = :provider_dispute_id
 """)
 # Forward only: an inquiry may become a chargeback and never the other way round, and what the bank
-# has decided stays. While it is open, evidence may be asked for more than once.
+# has decided stays, unless an appeal wins it. While it is open, evidence may be asked for more than
+# once.
 RECORD = text("""
     INSERT INTO disputes AS d
            (id, payment_id, top_up_id, provider, provider_dispute_id, amount, currency, kind,
@@ -63,7 +64,8 @@ RECORD = text("""
            IS DISTINCT FROM (excluded.kind, excluded.status, excluded.amount, excluded.reason,
                              excluded.evidence_due_at)
        AND ((d.kind, excluded.kind) = ('inquiry', 'chargeback')
-            OR (d.kind = excluded.kind AND d.status NOT IN ('won', 'lost')))
+            OR (d.kind = excluded.kind AND d.status NOT IN ('won', 'lost'))
+            OR (d.kind, d.status, excluded.status) = (excluded.kind, 'lost', 'won'))
     RETURNING d.id, d.version
 """)
 MARK_PAYMENT = text("""
@@ -77,7 +79,8 @@ MARK_PAYMENT = text("""
      WHERE payments.id = :id
        AND (payments.disputed_at, payments.lost_amount)
            IS DISTINCT FROM (d.since, least(payments.amount, d.lost))
-    RETURNING payments.disputed_at, payments.lost_amount
+    RETURNING payments.disputed_at, payments.lost_amount,
+              payments.refunded_amount + payments.lost_amount > payments.amount AS is_too_much
 """)
 SUM_OF_TOP_UP = text("""
     SELECT COALESCE(sum(amount), 0)::bigint FROM disputes
@@ -231,6 +234,9 @@ def _mark_payment(session: Session, payment_id: UUID, before: Row[Any]) -> None:
     after = session.execute(MARK_PAYMENT, {"id": payment_id}).one_or_none()
     if after is None:
         return
+    if after.is_too_much:
+        # Refunds that wait are given up by themselves; what went to the wallet stays there.
+        log.error("dispute_of_money_given_back", payment_id=str(payment_id))
     audit.record(
         session,
         "payment.dispute",

@@ -28,6 +28,12 @@ from tests.factories.contested import (
 )
 from tests.factories.money import Academy
 
+
+def refund_rows(academy: Academy, purchase: dict[str, Any]) -> list[dict[str, Any]]:
+    sql = "SELECT * FROM refunds WHERE payment_id = :id ORDER BY id"
+    return academy.rows(sql, id=UUID(purchase["payment"]["id"]))
+
+
 # --- opened
 
 
@@ -249,6 +255,44 @@ def test_a_refund_that_is_owed_ends_when_the_bank_gave_the_money_back(
     academy.assert_books_balance()
 
 
+def test_what_the_bank_left_of_a_refund_that_was_owed_goes_to_the_wallet(
+    academy: Academy, offline: Academy
+) -> None:
+    """The provider gives nothing back of a payment whose dispute was lost, now and ever after."""
+    purchase = buy(academy)
+    path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+    owed = offline.post(path, purchase["person"]).get_json()["refund"]
+    purchase["dispute"] = there.contest(academy, purchase["name"], amount=4000)
+    move(academy, purchase, "lost")
+    academy.do_work(SETTLE_PAYMENT, owed["id"])
+    rest = refund_rows(academy, purchase)[-1]
+    assert (rest["amount"], rest["state"]) == (900, "created")
+    for _ in range(2):  # asked and refused, then given
+        academy.do_work(SETTLE_PAYMENT, str(rest["id"]))
+    assert [
+        (row["amount"], row["destination"], row["state"]) for row in refund_rows(academy, purchase)
+    ] == [
+        (4900, "provider", "failed"),
+        (900, "provider", "failed"),
+        (900, "wallet", "succeeded"),
+    ]
+    assert academy.balance(purchase["person"]) == 900
+    kinds = academy.get("/receipts", purchase["person"]).get_json()["items"]
+    assert [row["kind"] for row in kinds] == ["refund", "payment"]
+    academy.assert_books_balance()
+
+
+def test_who_leaves_after_a_part_was_lost_gets_the_rest_into_the_wallet(academy: Academy) -> None:
+    purchase = disputed(academy, "lost", amount=4000)
+    path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+    withdrawn = academy.post(path, purchase["person"]).get_json()
+    assert withdrawn["refund"]["amount"]["amount"] == 900
+    academy.do_work(SETTLE_PAYMENT, withdrawn["refund"]["id"])
+    assert academy.balance(purchase["person"]) == 900
+    assert academy.work(SETTLE_PAYMENT, withdrawn["refund"]["id"]) == []
+    academy.assert_books_balance()
+
+
 # --- in any order
 
 
@@ -289,8 +333,34 @@ def test_a_dispute_moves_forward_only(academy: Academy) -> None:
                 id=UUID(purchase["payment"]["id"]),
             )
             assert (row["kind"], row["status"]) == (kind, status)
-    assert record(academy, purchase, said(purchase, status="won"))
     assert marks(academy, purchase) == ("lost", False, 4900)
+
+
+def test_an_appeal_may_win_what_was_lost_and_nothing_loses_it_again(academy: Academy) -> None:
+    purchase = buy(academy)
+    for status in ("needs_response", "lost", "won", "lost", "under_review"):
+        assert record(academy, purchase, said(purchase, status=status))
+    (row,) = academy.rows(
+        "SELECT status FROM disputes WHERE payment_id = :id", id=UUID(purchase["payment"]["id"])
+    )
+    assert row["status"] == "won"
+    assert marks(academy, purchase) == ("none", False, 0)
+    academy.assert_books_balance()
+
+
+def test_an_event_that_was_kept_has_had_its_effect_once_its_dispute_is_recorded(
+    academy: Academy,
+) -> None:
+    purchase = buy(academy)
+    dispute_id = there.contest(academy, purchase["name"])
+    body = there.event_of(academy, purchase["name"], dispute_id=dispute_id)
+    there.tell(academy, purchase["name"], dispute_id=dispute_id)
+    assert there.deliver(academy, body).status_code == 204
+    academy.execute_as_owner(
+        "UPDATE webhook_events SET applied_at = NULL WHERE provider_dispute_id = :id", id=dispute_id
+    )
+    there.tell(academy, purchase["name"], dispute_id=dispute_id)
+    assert there.is_applied(academy, body) is True
 
 
 def test_evidence_may_be_asked_for_again_while_it_is_open(academy: Academy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import Any
 from uuid import UUID
@@ -248,6 +249,43 @@ def test_who_left_gets_the_rest_of_what_a_refund_in_the_way_was_for(
     ]
     assert academy.at_provider(purchase["name"])["refunded_amount"] == 4900
     academy.assert_books_balance()
+
+
+def test_who_left_by_a_policy_gets_no_more_than_it_gives_when_others_gave_more(
+    academy: Academy, offline: Academy
+) -> None:
+    person = academy.person()
+    until = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+    run_id = academy.run(refund_policy=[{"until": until, "percent": 50}])
+    purchase = academy.enroll(person, run_id, "provider", token="tok_success").get_json()
+    name = academy.recorded_name(purchase["payment"]["id"])
+    path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+    ours = offline.post(path, person).get_json()["refund"]
+    there.give_back(academy, name, 3000)
+    academy.do_work(SETTLE_PAYMENT, ours["id"])
+    rows = refunds_of(academy, purchase)
+    assert [(row["amount"], row["state"]) for row in rows] == [
+        *((2450, "failed"), (3000, "succeeded")),
+    ]
+    assert standing(academy, purchase) == ("withdrawn", 3000)
+    assert academy.work(SETTLE_PAYMENT, ours["id"]) == []
+    academy.assert_books_balance()
+
+
+def test_who_left_by_a_policy_gets_the_rest_of_it_when_others_gave_less(
+    academy: Academy, offline: Academy
+) -> None:
+    person = academy.person()
+    until = (datetime.now(UTC) + timedelta(days=5)).isoformat()
+    run_id = academy.run(refund_policy=[{"until": until, "percent": 80}])
+    purchase = academy.enroll(person, run_id, "provider", token="tok_success").get_json()
+    name = academy.recorded_name(purchase["payment"]["id"])
+    path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+    ours = offline.post(path, person).get_json()["refund"]
+    there.give_back(academy, name, 1000)
+    academy.do_work(SETTLE_PAYMENT, ours["id"])
+    rows = refunds_of(academy, purchase)
+    assert [row["amount"] for row in rows] == [3920, 1000, 2920]
 
 
 # --- top-ups

@@ -57,6 +57,14 @@ def test_a_card_payment_goes_back_to_the_card(academy: Academy) -> None:
     academy.assert_books_balance()
 
 
+def test_a_request_whose_body_was_lost_gives_nothing_back(academy: Academy) -> None:
+    person = academy.person(money=4900)
+    purchase = buy(academy, person)
+    answer = academy.post(f"/payments/{purchase['payment']['id']}/refunds", academy.person("admin"))
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_body")
+    assert academy.balance(person) == 0
+
+
 def test_a_refund_is_audited(academy: Academy) -> None:
     admin, purchase = academy.person("admin"), buy(academy, academy.person(money=4900))
     refund(academy, admin, purchase["payment"]["id"])

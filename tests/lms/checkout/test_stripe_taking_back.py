@@ -92,6 +92,45 @@ def test_a_slow_refund_in_the_dashboard_is_booked_when_stripe_tells_that_it_succ
     assert shop.rows("SELECT state FROM enrollments") == [{"state": "withdrawn"}]
 
 
+def test_an_open_dispute_keeps_the_account(shop: StripeAcademy) -> None:
+    """Without it nobody would hear what the bank decides, and the money would stay contested."""
+    _, intent = buy(shop)
+    secret_key, path = shop.keys["secret_key"], "/payment-accounts/stripe"
+    dispute = shop.stripe.dispute(secret_key, intent["id"])
+    hear(shop, "charge.dispute.created", dispute)
+    admin = shop.person("admin")
+    refused = shop.send("DELETE", path, admin)
+    assert (refused.status_code, refused.get_json()["open"]["disputes"]) == (409, 1)
+    assert "1 dispute." in refused.get_json()["detail"]
+    hear(shop, "charge.dispute.closed", shop.stripe.move_dispute(secret_key, dispute["id"], "won"))
+    assert shop.send("DELETE", path, admin).status_code == 204
+
+
+def test_a_refund_in_the_dashboard_takes_the_place_of_ours_that_failed_on_its_way(
+    shop: StripeAcademy,
+) -> None:
+    purchase, intent = buy(shop, fake.SLOW_REFUND)
+    secret_key = shop.keys["secret_key"]
+    path = f"/payments/{purchase['payment']['id']}/refunds"
+    body = {"amount": {"amount": 3000, "currency": "EUR"}}
+    assert shop.post(path, shop.person("admin"), body).status_code == 202
+    (ours,) = shop.stripe.accounts[secret_key].refunds.values()
+    ours["status"] = "failed"
+    intent["latest_charge"]["amount_refunded"] -= 3000
+    theirs = shop.stripe.refund_in_dashboard(secret_key, intent["id"], 3000)
+    shop.stripe.settle_refund(secret_key, theirs["id"])
+    hear(shop, "refund.failed", ours)
+    rows = shop.rows("SELECT state, provider_refund_id AS name FROM refunds ORDER BY id")
+    assert rows == [
+        {"state": "failed", "name": ours["id"]},
+        {"state": "succeeded", "name": theirs["id"]},
+    ]
+    assert payment_of(shop, purchase)["refunded_amount"]["amount"] == 3000
+    unapplied = "SELECT event_id FROM webhook_events WHERE applied_at IS NULL"
+    assert shop.rows(unapplied) == []
+    shop.assert_books_balance()
+
+
 def test_our_own_refund_is_known_by_what_was_sent_along(shop: StripeAcademy) -> None:
     purchase, intent = buy(shop)
     path = f"/payments/{purchase['payment']['id']}/refunds"

@@ -78,7 +78,7 @@ def test_the_secrets_go_in_encrypted_and_never_come_out(shop: StripeAcademy) -> 
         "webhook_secret_last4": shop.keys["webhook_secret"][-4:],
         "created_at": made.get_json()["created_at"],
         "updated_at": made.get_json()["updated_at"],
-        "open": {"payments": 0, "top_ups": 0, "refunds": 0},
+        "open": {"payments": 0, "top_ups": 0, "refunds": 0, "disputes": 0},
     }
     listed = shop.get("/payment-accounts", shop.person("admin"))
     assert listed.get_json() == {"items": [made.get_json()]}
@@ -188,7 +188,9 @@ def test_an_account_stays_while_something_is_open_there(shop: StripeAcademy) -> 
     top_up = shop.top_up(person, 5000, fake.ASKS_3DS).get_json()
     refused = shop.send("DELETE", PATH, admin)
     assert (refused.status_code, refused.get_json()["code"]) == (409, "payment_account_in_use")
-    assert refused.get_json()["open"] == {"payments": 0, "top_ups": 1, "refunds": 0}
+    assert refused.get_json()["open"] == {
+        "payments": 0, "top_ups": 1, "refunds": 0, "disputes": 0,
+    }
     assert "Still open at stripe: 1 top-up." in refused.get_json()["detail"]
     assert shop.get(PATH, admin).get_json()["open"] == refused.get_json()["open"]
     (intent,) = shop.stripe.intents(shop.keys["secret_key"])
