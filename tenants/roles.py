@@ -44,12 +44,14 @@ LOGIN_SETTINGS = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "30s",
     "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
 }
 """Set on the login role, so that they hold behind a pooler too.
 
 A statement is planned once, and not five times more for its values before PostgreSQL settles on
 that (its manual, `plan_cache_mode`): with thousands of organizations most uses are among those.
-So write a condition that is to match a partial index as a literal, not as a parameter.
+So write a condition that is to match a partial index as a literal, not as a parameter. Such a plan
+lasts, so it must not read all of a table because that had no rows when it was made.
 """
 
 OWNERS_LOCK_TIMEOUT = "5s"

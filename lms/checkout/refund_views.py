@@ -65,8 +65,8 @@ def give_payment_back(call: Call, payment_id: UUID, body: dict[str, Any]) -> Ref
     the provider has not confirmed it yet: see `GET /payments/{id}/refunds`. 409 `not_refundable`
     when nothing was paid or less is `left`, `payment_disputed` while the payer contests it at the
     bank, `currency_mismatch` when the amount, or the learner's wallet, is in another currency than
-    the payment, `refund_refused` when the provider says no: nothing of it is given back then. If that
-    was because others gave money back at the provider, theirs is booked.
+    the payment, `refund_refused` when the provider says no: nothing of it is given back then. If
+    others gave money back at the provider in its place, theirs is booked.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:
