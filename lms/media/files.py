@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from flask import Request, Response, send_file
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from lms.core.clock import now
 from lms.core.errors import NotFoundError, StaleVersionError
@@ -110,7 +111,7 @@ def receive(storage: LocalStorage, claim: PartClaim, request: Request) -> None:
     request.max_content_length = claim.size + 1
     try:
         storage.receive_part(claim, request.stream, request.content_length)
-    except PartSizeMismatch as error:
+    except (PartSizeMismatch, RequestEntityTooLarge) as error:
         raise WrongPartSizeError(f"Send exactly {claim.size} bytes.", size=claim.size) from error
     except ObjectNotFound as error:
         raise UploadGoneError("This upload was completed or dropped.") from error

@@ -55,7 +55,7 @@ def read_file(call: Call, token: str) -> Response:
     status=204,
     roles=PUBLIC,
     transaction="steps",
-    refusals=(400, 409, 413),
+    refusals=(400, 409),
 )
 def write_file_part(call: Call, token: str) -> None:
     """Send one part of an upload to its signed address.

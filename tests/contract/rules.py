@@ -34,6 +34,7 @@ CODES = {
 
 DETAILS = {
     "A text in the body has NUL or lone surrogates.": "no store can hold them; no schema says so",
+    "The query parameter '…' has unsafe characters.": "the same, in queries",
     "A number in the body is out of range.": "numbers beyond 64 bits are refused before all else",
 }
 

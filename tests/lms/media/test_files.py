@@ -175,18 +175,9 @@ def test_a_part_may_be_larger_than_a_json_body(client: FlaskClient, part_url: st
     assert client.put(part_url, data=b"x" * 2_000_000).status_code == 204
 
 
-@pytest.mark.parametrize(
-    ("size", "status", "code"),
-    [
-        (1_999_999, 400, "wrong_part_size"),
-        (2_000_001, 400, "wrong_part_size"),
-        (2_000_002, 413, "content_too_large"),
-    ],
-)
-def test_a_part_of_another_size_is_refused(
-    client: FlaskClient, part_url: str, size: int, status: int, code: str
-) -> None:
+@pytest.mark.parametrize("size", [1_999_999, 2_000_001, 2_000_002, 9_000_000])
+def test_a_part_of_another_size_is_refused(client: FlaskClient, part_url: str, size: int) -> None:
     answer = client.put(part_url, data=b"x" * size)
-    assert answer.status_code == status
+    assert answer.status_code == 400
     assert answer.json is not None
-    assert answer.json["code"] == code
+    assert (answer.json["code"], answer.json["size"]) == ("wrong_part_size", 2_000_000)

@@ -189,7 +189,10 @@ def test_an_account_stays_while_something_is_open_there(shop: StripeAcademy) -> 
     refused = shop.send("DELETE", PATH, admin)
     assert (refused.status_code, refused.get_json()["code"]) == (409, "payment_account_in_use")
     assert refused.get_json()["open"] == {
-        "payments": 0, "top_ups": 1, "refunds": 0, "disputes": 0,
+        "payments": 0,
+        "top_ups": 1,
+        "refunds": 0,
+        "disputes": 0,
     }
     assert "Still open at stripe: 1 top-up." in refused.get_json()["detail"]
     assert shop.get(PATH, admin).get_json()["open"] == refused.get_json()["open"]

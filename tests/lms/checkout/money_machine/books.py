@@ -19,8 +19,11 @@ Books = dict[str, dict[str, Any]]
 QUERIES = {
     "wallets": "SELECT user_id AS id, balance, seq FROM wallets WHERE seq > 0",
     "seats": "SELECT run_id AS id, taken FROM run_seats",
-    "payments": "SELECT p.id, p.state, p.live, p.refunded_amount, e.id, e.state FROM payments p"
-    " JOIN enrollments e ON e.payment_id = p.id",
+    "payments": "SELECT p.id, p.state, p.live, p.refunded_amount, p.discount_amount, p.coupon_used,"
+    " e.id, e.state FROM payments p JOIN enrollments e ON e.payment_id = p.id",
+    "coupons": "SELECT code, uses FROM coupons",
+    "uses": "SELECT c.code || l.user_id, l.uses FROM coupon_learners l"
+    " JOIN coupons c ON c.id = l.coupon_id WHERE l.uses > 0",
     "top_ups": "SELECT id, state FROM wallet_top_ups",
     "refunds": "SELECT id, payment_id, amount, destination, state FROM refunds",
     "tries": "SELECT subject_id AS id, 'open' FROM provider_attempts"
@@ -59,8 +62,18 @@ def predict(model: Model) -> Books:
         "wallets": {str(o.person.id): (o.balance, o.rows) for o in model.learners if o.rows},
         "seats": {str(run.id): (model.taken(run),) for run in model.runs},
         "payments": {
-            p.id: (p.state, p.live, p.refunded, p.enrollment_id, p.enrollment)
+            p.id: (
+                *(p.state, p.live, p.refunded, p.run.price - p.amount, p.uses_coupon),
+                *(p.enrollment_id, p.enrollment),
+            )
             for p in model.purchases
+        },
+        "coupons": {coupon.code: (coupon.uses.total(),) for coupon in model.coupons},
+        "uses": {
+            f"{coupon.code}{learner.person.id}": (count,)
+            for coupon in model.coupons
+            for learner, count in coupon.uses.items()
+            if count
         },
         "top_ups": {top_up.id: (top_up.state,) for top_up in model.top_ups},
         "refunds": {

@@ -86,6 +86,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model(
             runs=offers.make_runs(self.academy),
             learners=[Learner(self.academy.person()) for _ in range(LEARNERS)],
+            coupons=offers.make_coupons(self.academy),
         )
         self._fund()
         self._steps = -1  # the books are looked at once before the first

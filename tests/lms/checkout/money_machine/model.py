@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tests.lms.checkout.money_machine.provider_model import ProviderModel
 from tests.lms.checkout.money_machine.things import (
     LIVE,
+    Coupon,
     Expected,
     Learner,
+    Method,
     Mode,
     Purchase,
     Refund,
@@ -27,9 +28,11 @@ class Model(ProviderModel):
 
     Attributes:
         learners: who has a wallet.
+        coupons: what may be taken off prices.
     """
 
     learners: list[Learner] = field(default_factory=list)
+    coupons: list[Coupon] = field(default_factory=list)
 
     # --- wallets
 
@@ -61,17 +64,20 @@ class Model(ProviderModel):
         self,
         learner: Learner,
         run: Run,
-        method: Literal["free", "wallet", "provider"],
+        method: Method,
         token: str | None = None,
         mode: Mode = "there",
+        coupon: Coupon | None = None,
     ) -> Expected:
         """Enroll. What it made, also for a decline, is the last of `purchases`."""
-        refusal = self._refusal(learner, run, method)
+        price = run.price if coupon is None else run.price - coupon.off(run.price)
+        refusal = self._refusal(learner, run, price, method, coupon)
         if refusal is not None:
             return refusal
         made = Purchase(
-            amount=run.price, learner=learner, run=run, method=method, token=token, live=True
+            amount=price, learner=learner, run=run, method=method, token=token, coupon=coupon
         )
+        made.use_coupon()
         self.purchases.append(made)
         if method == "provider":
             made.is_tried = made.has_work = made.has_hold_work = True
@@ -79,7 +85,7 @@ class Model(ProviderModel):
             return self.tell_purchase(made)
         made.state, made.enrollment = "succeeded", "active"
         if method == "wallet":
-            learner.move(-run.price)
+            learner.move(-price)
             self.receipts += 1
         return Expected(201)
 
@@ -87,6 +93,7 @@ class Model(ProviderModel):
         """Withdraw. The refund that it made, if any, is the last of `refunds`."""
         if purchase.enrollment == "pending":
             purchase.enrollment, purchase.live = "cancelled", False
+            purchase.give_coupon_back()
             return Expected(200)
         if purchase.enrollment not in LEAVABLE:
             return Expected(409, "transition_not_allowed")
@@ -131,15 +138,21 @@ class Model(ProviderModel):
         if purchase.enrollment == "active":
             purchase.enrollment = "completed"
 
-    def _refusal(self, learner: Learner, run: Run, method: str) -> Expected | None:
+    def _refusal(
+        self, learner: Learner, run: Run, price: int, method: str, coupon: Coupon | None
+    ) -> Expected | None:
         if not run.is_open:
             return Expected(409, "enrollment_closed")
-        if (run.price == 0) != (method == "free"):
-            return Expected(409, "payment_method_not_possible")
         is_enrolled = any(
             p.enrollment in LIVE for p in self.purchases if (p.learner, p.run) == (learner, run)
         )
-        if method == "wallet" and learner.balance < run.price and not is_enrolled:
+        if coupon is not None:
+            refused = _refusal_of_coupon(coupon, learner, run)
+            if is_enrolled or refused is not None:
+                return Expected(409, "already_enrolled" if is_enrolled else refused)
+        if (price == 0) != (method == "free"):
+            return Expected(409, "payment_method_not_possible")
+        if method == "wallet" and learner.balance < price and not is_enrolled:
             return Expected(402, "insufficient_funds")
         if is_enrolled:
             return Expected(409, "already_enrolled")
@@ -153,6 +166,7 @@ class Model(ProviderModel):
         if purchase.enrollment != "pending" or not purchase.is_overdue:
             return False
         purchase.enrollment, purchase.live = "expired", False
+        purchase.give_coupon_back()
         return True
 
     def _give_back(self, purchase: Purchase, amount: int, to_wallet: bool, mode: Mode) -> Refund:
@@ -168,6 +182,16 @@ class Model(ProviderModel):
             made.is_tried = made.has_work = True
             self.hear_of_refund(made, self.ask_refund(made, mode, is_first=True))
         return made
+
+
+def _refusal_of_coupon(coupon: Coupon, learner: Learner, run: Run) -> str | None:
+    """Why it is not taken."""
+    reasons = {
+        "coupon_already_used": coupon.is_used_by(learner),
+        "coupon_used_up": coupon.is_used_up(),
+        "coupon_without_effect": coupon.off(run.price) == 0,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _nothing_because(purchase: Purchase) -> str | None:

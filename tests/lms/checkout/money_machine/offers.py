@@ -7,11 +7,31 @@ from typing import Any
 
 from lms.core.clock import now
 from tests.factories.money import Academy
-from tests.lms.checkout.money_machine.things import Run
+from tests.lms.checkout.money_machine.things import Coupon, Run
 
 RUNS = 7
 FEW_SEATS = (0, 1, 2)
 FREE = (5,)
+COUPONS = 3
+OFTEN = 99
+
+
+def make_coupons(academy: Academy) -> list[Coupon]:
+    """Make `COUPONS` of them."""
+    return [
+        Coupon(
+            code=academy.coupon(max_uses=2, max_uses_per_learner=OFTEN),
+            percent=50,
+            max_uses=2,
+            max_uses_per_learner=OFTEN,
+        ),
+        Coupon(code=academy.coupon(percent_off=100), percent=100, max_uses_per_learner=1),
+        Coupon(
+            code=academy.coupon(amount_off=500, max_uses_per_learner=OFTEN),
+            amount_off=500,
+            max_uses_per_learner=OFTEN,
+        ),
+    ]
 
 
 def make_runs(academy: Academy) -> list[Run]:

@@ -158,6 +158,7 @@ class ProviderModel:
             purchase.state, purchase.live = "failed", False
             if purchase.enrollment == "pending":
                 purchase.enrollment = "cancelled"
+            purchase.give_coupon_back()
         elif answer == "pending" and purchase.state == "created":
             purchase.state = "pending"
         _remember(purchase, answer)
@@ -241,7 +242,15 @@ class ProviderModel:
             for other in self.purchases
             if (other.learner, other.run) == (purchase.learner, purchase.run)
         )
-        if purchase.enrollment == "expired" and not has_another and self.has_room(purchase.run):
+        coupon = purchase.coupon
+        has_coupon = coupon is None or not (
+            coupon.is_used_up() or coupon.is_used_by(purchase.learner)
+        )
+        if not has_coupon:
+            self.happened["late money found no use of its coupon left"] += 1
+        has_seat = purchase.enrollment == "expired" and self.has_room(purchase.run)
+        if has_seat and has_coupon and not has_another:
+            purchase.use_coupon()
             purchase.enrollment, purchase.live = "active", True
             self.happened["late money got its seat again"] += 1
             return

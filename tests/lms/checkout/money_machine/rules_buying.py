@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -14,12 +14,15 @@ from tests.lms.checkout.money_machine.machine import Machine
 from tests.lms.checkout.money_machine.strategies import (
     FOR_FREE,
     LATE_TOKENS,
+    MODES,
+    SOME_COUPON,
     SOMEBODY,
     SOMEWHERE,
     TOKENS,
     UNREACHED,
+    WAYS,
 )
-from tests.lms.checkout.money_machine.things import Mode, Purchase
+from tests.lms.checkout.money_machine.things import Coupon, Method, Mode, Purchase
 
 HOLD_RUNS_OUT = "UPDATE enrollments SET hold_until = now() - interval '1 second' WHERE id = :id"
 
@@ -47,24 +50,33 @@ class BuyingRules(Machine):
     def buy_while_provider_is_away(self, who: int, where: int, token: str, mode: Mode) -> None:
         self.buy(who, where, "provider", {"method": "provider", "token": token}, mode)
 
+    @rule(who=SOMEBODY, where=SOMEWHERE, coupon=SOME_COUPON, way=WAYS, token=TOKENS, mode=MODES)
+    def buy_with_coupon(
+        self, who: int, where: int, coupon: int, way: Method, token: str, mode: Mode
+    ) -> None:
+        payment = {"method": way} | ({"token": token} if way == "provider" else {})
+        self.buy(who, where, way, payment, mode, self.model.coupons[coupon])
+
     def buy(
         self,
         who: int,
         where: int,
-        method: Literal["free", "wallet", "provider"],
+        method: Method,
         payment: dict[str, Any],
         mode: Mode = "there",
+        coupon: Coupon | None = None,
     ) -> None:
         learner, run = self.model.learners[who], self.model.runs[where]
         made_before = len(self.model.purchases)
-        expected = self.model.buy(learner, run, method, payment.get("token"), mode)
+        expected = self.model.buy(learner, run, method, payment.get("token"), mode, coupon)
         is_made = len(self.model.purchases) > made_before
         other = {"method": "free" if method == "wallet" else "wallet"}
+        named = {} if coupon is None else {"coupon": coupon.code}
         self.request(
-            f"buy ({method})",
+            f"buy ({method}{', coupon' if named else ''})",
             f"/runs/{run.id}/enrollments",
             learner.person,
-            {"payment": payment},
+            {"payment": payment, **named},
             expected,
             mode=mode,
             makes=self.model.purchases[-1] if is_made else None,

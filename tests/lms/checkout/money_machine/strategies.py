@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.lms.checkout.money_machine.machine import LEARNERS
-from tests.lms.checkout.money_machine.offers import FEW_SEATS, FREE, RUNS
+from tests.lms.checkout.money_machine.offers import COUPONS, FEW_SEATS, FREE, RUNS
 from tests.lms.checkout.money_machine.things import STANDINGS, TIMES_OUT, Mode
 
 SOMEBODY = st.integers(0, LEARNERS - 1)
@@ -18,6 +18,8 @@ MANY = st.one_of(
 SOMEWHERE = st.sampled_from([*FEW_SEATS, *FEW_SEATS, *range(RUNS)])
 FOR_FREE = st.sampled_from([*FREE, *FREE, *range(RUNS)])
 TOKENS = st.sampled_from(list(STANDINGS))
+SOME_COUPON = st.integers(0, COUPONS - 1)
+WAYS = st.sampled_from(["wallet", "provider", "free"])
 LATE_TOKENS = st.sampled_from(["tok_pending", "tok_pending", TIMES_OUT])
 AMOUNTS = st.sampled_from([1, 333, 700, 1501, 4900, 10_000])
 

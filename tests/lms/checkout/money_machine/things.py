@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from tests.factories.people import Person
 
 Mode = Literal["there", "away", "refusing"]
 """How the provider behaves: it cannot be reached, or it definitely refuses every refund."""
+
+Method = Literal["free", "wallet", "provider"]
 
 Standing = Literal["unasked", "pending", "succeeded", "failed"]
 """How something stands at the provider."""
@@ -88,6 +91,44 @@ class Run(Thing):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
+class Coupon(Thing):
+    """Something off a price.
+
+    Attributes:
+        code: by which it is named.
+        max_uses_per_learner: of each.
+        max_uses: in all; None for any number.
+        percent: of the price; None for an amount.
+        amount_off: minor units; None for a part.
+        uses: how often each learner has used it.
+    """
+
+    code: str
+    max_uses_per_learner: int
+    max_uses: int | None = None
+    percent: int | None = None
+    amount_off: int | None = None
+    uses: Counter[Learner] = field(default_factory=Counter)
+
+    def off(self, price: int) -> int:
+        """What it takes off, in minor units."""
+        if self.amount_off is not None:
+            return min(self.amount_off, price)
+        return price * (self.percent or 0) // 100
+
+    def is_used_by(self, learner: Learner) -> bool:
+        """Whether the learner has had it as often as anybody may."""
+        return self.uses[learner] >= self.max_uses_per_learner
+
+    def is_used_up(self) -> bool:
+        """Whether no use is left for anybody."""
+        return self.max_uses is not None and self.uses.total() >= self.max_uses
+
+    def __repr__(self) -> str:
+        return f"<coupon used {self.uses.total()} times>"
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class Asked(Thing):
     """What a provider may be asked for, and how that stands on both sides.
 
@@ -143,18 +184,34 @@ class Purchase(Charge):
         enrollment_id: its id.
         live: whether it stands in the way of another one.
         refunded: minor units that are given back or on their way.
+        coupon: what was taken off, if anything.
+        uses_coupon: whether that counts as a use of it.
         is_overdue: whether the time of an unpaid seat is up.
         has_hold_work: whether a job will look at the unpaid seat.
     """
 
     run: Run
-    method: Literal["free", "wallet", "provider"]
+    method: Method
     enrollment: str = "pending"
     enrollment_id: str = ""
     live: bool = True
     refunded: int = 0
+    coupon: Coupon | None = None
+    uses_coupon: bool = False
     is_overdue: bool = False
     has_hold_work: bool = False
+
+    def use_coupon(self) -> None:
+        """Count a use of the coupon, if there is one."""
+        if self.coupon is not None:
+            self.coupon.uses[self.learner] += 1
+            self.uses_coupon = True
+
+    def give_coupon_back(self) -> None:
+        """Count its use no longer."""
+        if self.coupon is not None and self.uses_coupon:
+            self.coupon.uses[self.learner] -= 1
+            self.uses_coupon = False
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

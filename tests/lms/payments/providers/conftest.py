@@ -123,7 +123,7 @@ def inbox() -> Iterator[Inbox]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            signature = self.headers[SIGNATURE_HEADER]
+            signature = self.headers[SIGNATURE_HEADER] or self.headers["Stripe-Signature"]
             box.received[self.path].append(Received(self.headers["Host"], signature, body))
             statuses = box.answers.get(self.path)
             self.send_response(statuses.pop(0) if statuses else 204)
