@@ -102,7 +102,7 @@ PAYMENT_ACCOUNT: dict[str, Any] = {
     "webhook_secret_last4": "8Kq2",
     "created_at": "2027-01-04T09:00:00Z",
     "updated_at": "2027-01-04T09:00:00Z",
-    "open": {"payments": 1, "top_ups": 0, "refunds": 0},
+    "open": {"payments": 1, "top_ups": 0, "refunds": 0, "disputes": 0},
 }
 REFUND: dict[str, Any] = {
     "id": "0193a1c2-7f00-7000-8000-000000000008",
