@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.lms.checkout.money_machine.provider_model import ProviderModel
 from tests.lms.checkout.money_machine.things import (
     LIVE,
+    OPEN,
     Coupon,
     Expected,
     Learner,
@@ -128,10 +129,15 @@ class Model(ProviderModel):
     # --- time
 
     def expire(self, purchase: Purchase) -> None:
-        """Let the job look at an unpaid seat."""
+        """Let the job look at an unpaid seat; it asks the provider to cancel what is still open.
+
+        What is on its way there cannot be cancelled, and what is paid is heard of so.
+        """
         purchase.has_hold_work = False
         if self._let_go(purchase):
             self.happened["an unpaid seat ran out"] += 1
+        if not purchase.live and purchase.state in OPEN and purchase.is_tried and purchase.named:
+            self.hear(purchase, purchase.standing)
 
     def complete(self, purchase: Purchase) -> None:
         """Let the learner finish the course."""

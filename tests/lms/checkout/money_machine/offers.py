@@ -20,9 +20,9 @@ def make_coupons(academy: Academy) -> list[Coupon]:
     """Make `COUPONS` of them."""
     return [
         Coupon(
-            code=academy.coupon(max_uses=2, max_uses_per_learner=OFTEN),
+            code=academy.coupon(max_uses=1, max_uses_per_learner=OFTEN),
             percent=50,
-            max_uses=2,
+            max_uses=1,
             max_uses_per_learner=OFTEN,
         ),
         Coupon(code=academy.coupon(percent_off=100), percent=100, max_uses_per_learner=1),

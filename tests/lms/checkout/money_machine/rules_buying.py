@@ -73,7 +73,7 @@ class BuyingRules(Machine):
         other = {"method": "free" if method == "wallet" else "wallet"}
         named = {} if coupon is None else {"coupon": coupon.code}
         self.request(
-            f"buy ({method}{', coupon' if named else ''})",
+            "buy with coupon" if named else f"buy ({method})",
             f"/runs/{run.id}/enrollments",
             learner.person,
             {"payment": payment, **named},
