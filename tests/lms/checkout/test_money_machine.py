@@ -34,7 +34,6 @@ RARE = (
     "buy with coupon: 201",
     "buy with coupon: 202",
     "buy with coupon: 409 coupon_used_up",
-    "buy with coupon: 409 coupon_already_used",
     "buy with coupon: 409 coupon_without_effect",
     "refund to source: 409 refund_refused",
     "refund to source, resumed: 201",
