@@ -8,12 +8,11 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from lms.checkout.refund_answers import apply_refund
-from lms.checkout.refunds import begin_refund
-from lms.core.ids import new_id
+from lms.checkout.refund_answers import HOLD_PAYMENT, apply_refund
+from lms.checkout.refunds import refund_owed
 from lms.core.queue import Doorbell
 from lms.payments import receipts
-from lms.payments.attempts import Answer
+from lms.payments.attempts import Answer, open_attempt
 from lms.payments.models import Payment, Refund
 from lms.payments.operations import ensure_wallet
 
@@ -33,6 +32,8 @@ HOLD_WALLET = text("""
       JOIN wallets w ON w.user_id = p.user_id AND w.currency = p.currency
      WHERE r.id = :id FOR NO KEY UPDATE OF w
 """)
+# Whoever begins a try holds the refund.
+HOLD_REFUND = text("SELECT id FROM refunds WHERE id = :id FOR NO KEY UPDATE")
 
 
 def give_to_wallet(session: Session, doorbell: Doorbell, refund_id: UUID) -> bool:
@@ -57,25 +58,17 @@ def give_to_wallet(session: Session, doorbell: Doorbell, refund_id: UUID) -> boo
     if session.execute(HOLD_WALLET, {"id": refund_id}).one_or_none() is None:
         log.error("refund_not_payable", refund_id=str(refund_id))  # a wallet in another currency
         return False
+    session.execute(HOLD_PAYMENT, {"id": refund_id})
+    session.execute(HOLD_REFUND, {"id": refund_id})
+    changed = session.execute(FIND, values).one_or_none() is None
+    if changed or open_attempt(session, refund_id) is not None:
+        return False  # a try whose outcome nobody knows may have given it back
     refused = Answer("failed", None, PAYMENT_DISPUTED)
     if not apply_refund(session, refund_id, refused, gives_way=True):
         return False
     refund = session.get_one(Refund, refund_id)
     payment = session.get_one(Payment, refund.payment_id)
-    owed = min(refund.amount, payment.amount - payment.refunded_amount - payment.lost_amount)
-    if owed <= 0:
-        return True  # the bank took all of it
-    given = begin_refund(
-        session,
-        doorbell,
-        payment,
-        amount=owed,
-        refund_id=new_id(),
-        reason=refund.reason,
-        actor_id=refund.created_by,
-        ends=True,
-        due_at=None,
-        destination="wallet",
-    )
-    receipts.issue(session, "refund", given.id)
+    given = refund_owed(session, doorbell, refund, payment, destination="wallet")
+    if given is not None:
+        receipts.issue(session, "refund", given.id)
     return True

@@ -13,6 +13,7 @@ from lms.checkout.refund_answers import end_if_all_is_given_back
 from lms.core import audit, clock, queue
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
+from lms.core.ids import new_id
 from lms.core.money import Money
 from lms.core.queue import Doorbell
 from lms.payments import receipts
@@ -220,6 +221,45 @@ def begin_refund(
         pay_what_is_owed(session, payment.user_id, reference=f"refund:{refund_id}")
     session.expire_all()
     return session.get_one(Refund, refund_id)
+
+
+def refund_owed(
+    session: Session,
+    doorbell: Doorbell,
+    refund: Refund,
+    payment: Payment,
+    *,
+    given: int = 0,
+    destination: Destination = "source",
+) -> Refund | None:
+    """Give anew what is still owed of a refund that was given up; its learner has no seat.
+
+    Args:
+        session: the organization's session, in which the payment is held.
+        doorbell: of the queue.
+        refund: which was given up.
+        payment: its payment, as it is then.
+        given: what others gave back in its place, in minor units.
+        destination: where it goes.
+
+    Returns:
+        The new refund; None when nothing is owed.
+    """
+    owed = min(refund.amount - given, _left(payment))
+    if owed <= 0:
+        return None
+    return begin_refund(
+        session,
+        doorbell,
+        payment,
+        amount=owed,
+        refund_id=new_id(),
+        reason=refund.reason,
+        actor_id=refund.created_by,
+        ends=True,
+        due_at=None,
+        destination=destination,
+    )
 
 
 def refund_late_money(

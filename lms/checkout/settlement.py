@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from lms.checkout import external_refunds, redemptions
 from lms.checkout.refund_answers import apply_refund
-from lms.checkout.refunds import LATE_MONEY, begin_refund, refund_late_money
+from lms.checkout.refunds import LATE_MONEY, refund_late_money, refund_owed
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.coupons.errors import CouponUsedUpError
@@ -163,21 +163,8 @@ def _refund_the_rest(session: Session, doorbell: Doorbell, refund_id: UUID, *, g
     """
     refund = session.get_one(Refund, refund_id, populate_existing=True)
     payment = session.get_one(Payment, refund.payment_id, populate_existing=True)
-    left = payment.amount - payment.refunded_amount - payment.lost_amount
-    owed = min(refund.amount - given, left)
-    if payment.live or owed <= 0:
-        return
-    begin_refund(
-        session,
-        doorbell,
-        payment,
-        amount=owed,
-        refund_id=new_id(),
-        reason=refund.reason,
-        actor_id=refund.created_by,
-        ends=True,
-        due_at=None,
-    )
+    if not payment.live:
+        refund_owed(session, doorbell, refund, payment, given=given)
 
 
 def _apply_kept_events(session: Session, subject_id: UUID) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from lms.checkout.open_work import open_work
 from lms.core.queue import SETTLE_PAYMENT
 from tests.factories import provider_side as there
 from tests.factories.contested import (
@@ -290,6 +291,21 @@ def test_who_leaves_after_a_part_was_lost_gets_the_rest_into_the_wallet(academy:
     academy.do_work(SETTLE_PAYMENT, withdrawn["refund"]["id"])
     assert academy.balance(purchase["person"]) == 900
     assert academy.work(SETTLE_PAYMENT, withdrawn["refund"]["id"]) == []
+    academy.assert_books_balance()
+
+
+def test_nothing_goes_to_the_wallet_while_a_try_at_the_provider_may_have_given_it_back(
+    academy: Academy,
+) -> None:
+    purchase = disputed(academy, "lost", amount=4000)
+    path = f"/enrollments/{purchase['enrollment']['id']}/withdraw"
+    refund_id = academy.post(path, purchase["person"]).get_json()["refund"]["id"]
+    with academy.database.transaction(academy.scope) as session:
+        assert open_work(session, UUID(refund_id)) is not None  # asked, and the answer is lost
+    academy.do_work(SETTLE_PAYMENT, refund_id)
+    assert academy.balance(purchase["person"]) == 0
+    academy.do_work(SETTLE_PAYMENT, refund_id)
+    assert academy.balance(purchase["person"]) == 900
     academy.assert_books_balance()
 
 
