@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 from bench.report import Context
 from bench.stage import LOGIN_ROLE, POSTGRES_SETTINGS, libpq_url
 from lms.core.ids import new_id
-from lms.embedded import EmbeddedPostgres
+from lms.embedded.postgres import EmbeddedPostgres
 from tenants import ddl, migrator, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import create_admin_engine

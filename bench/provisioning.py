@@ -24,6 +24,7 @@ from bench.report import ROOT, Cell, Context, Report, Target, UnmeasurableError
 from bench.tenants_peer import Cost
 from lms.core.ids import new_id
 from lms.platform.provisioning import FirstAdmin, Owner, create_organization
+from tenants import ddl
 from tenants.provisioning import NewOrganization
 
 COUNTS = (0, 300, 3_000)
@@ -98,6 +99,7 @@ def main(postmaster: int, count: int) -> None:
     """Provision as the API and the command line do; print a line of JSON."""
     # As the app does before it serves; the comparison's set-up of Django does the same.
     configure_mappers()
+    ddl.served_revisions()
     owner = Owner(os.environ["DATABASE_ADMIN_URL"], os.environ["DATABASE_URL"])
     costs: list[tuple[float, float, float]] = []
     for _ in range(count):
@@ -126,7 +128,11 @@ def _measure(
             with context.console.status(f"provision at {count:,}: {number + 1} of {rounds}"):
                 ours.append(_provision(place))
                 for mode, costs in theirs.items():
-                    costs.append(tenants_peer.provision(context, database, mode, PER_PROCESS))
+                    costs.append(
+                        tenants_peer.provision(context, database, mode, PER_PROCESS, number=number)
+                    )
+    if compared:
+        tenants_peer.drop(context, database)
     return ours, theirs
 
 

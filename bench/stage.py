@@ -18,7 +18,8 @@ from bench.academy import Shape
 from bench.report import Context
 from bench.reset import forget_purchases
 from bench.seed import Seed
-from lms.embedded import EmbeddedPostgres, EmbeddedRedis
+from lms.embedded.postgres import EmbeddedPostgres
+from lms.embedded.redis import EmbeddedRedis
 from tenants import ddl, migrator
 from tenants.session import Database
 

@@ -20,7 +20,7 @@ from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
-from lms.embedded import EmbeddedRedis
+from lms.embedded.redis import EmbeddedRedis
 from lms.media import operations, uploads
 from lms.media.models import MediaAsset, Video
 from lms.platform.provisioning import FirstAdmin, Owner, create_organization

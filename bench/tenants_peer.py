@@ -36,15 +36,19 @@ else:
 """
 PROVISION = """
 import json, os, sys
-database, mode, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+database, mode, count, number = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 os.environ["BENCH_PG_DB"] = database
 sys.path.insert(0, "harness")
 import provision
-prefix = "pv" + mode[0]
-try:
-    print("ROWS " + json.dumps(provision.run(database, mode, count, prefix)))
-finally:
-    provision.drop(database, prefix + "%")
+print("ROWS " + json.dumps(provision.run(database, mode, count, f"pv{mode[0]}{number}n")))
+"""
+DROP = """
+import os, sys
+database = sys.argv[1]
+os.environ["BENCH_PG_DB"] = database
+sys.path.insert(0, "harness")
+import provision
+provision.drop(database, "pv%")
 """
 Mode = Literal["migrate", "clone"]
 """How the comparison provisions: by its normal `save()`, which runs every migration, or by copying
@@ -110,17 +114,35 @@ def prepare(context: Context, tenants: int) -> str:
     return database
 
 
-def provision(context: Context, database: str, mode: Mode, count: int) -> list[Cost]:
-    """Provision tenants in a mode, one after the other in a fresh process, and drop them.
+def provision(
+    context: Context, database: str, mode: Mode, count: int, *, number: int
+) -> list[Cost]:
+    """Provision tenants in a mode, one after the other in a fresh process; `drop` removes them.
+
+    Args:
+        context: of the run.
+        database: where.
+        mode: how.
+        count: how many.
+        number: of the round; tenants are named by it.
 
     Raises:
         UnmeasurableError: it failed.
     """
-    printed = peer.run(context, ["-c", PROVISION, database, mode, str(count)])
+    printed = peer.run(context, ["-c", PROVISION, database, mode, str(count), str(number)])
     for line in printed.splitlines():
         if line.startswith("ROWS "):
             return [Cost(*row) for row in json.loads(line.removeprefix("ROWS "))]
     raise UnmeasurableError(f"The comparison did not say how long it took:\n{printed[-1000:]}")
+
+
+def drop(context: Context, database: str) -> None:
+    """Remove what rounds of `provision` made.
+
+    Not between rounds: for minutes after many files were deleted, ext4 searches longer for every
+    one that is created, whoever creates it (`recently_deleted` in its inode allocation).
+    """
+    peer.run(context, ["-c", DROP, database])
 
 
 def migrate(context: Context, database: str) -> list[Migration]:

@@ -25,7 +25,9 @@ from sqlalchemy import make_url
 
 from lms.compose import create_database
 from lms.config import Settings
-from lms.embedded import EmbeddedError, EmbeddedPostgres, EmbeddedRedis
+from lms.embedded.postgres import EmbeddedPostgres
+from lms.embedded.process import EmbeddedError
+from lms.embedded.redis import EmbeddedRedis
 from lms.platform.accounts import ensure_admin
 from lms.sample import content, media
 from lms.sample.authoring import TranscodingFailedError

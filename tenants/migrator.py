@@ -18,6 +18,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
@@ -27,6 +28,13 @@ from tenants.session import Database, create_admin_engine
 
 ORGANIZATIONS_PER_CONNECTION = 100
 """A backend keeps catalog caches of every schema it has touched, and only closing it frees them."""
+
+
+HOLD = text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE")
+ARRIVED = sql.SQL("""
+    UPDATE platform.organizations SET revision = {head}, version = version + 1
+     WHERE id = {id} AND revision <> {head}
+""")
 
 
 @dataclass(slots=True)
@@ -174,20 +182,13 @@ def _retire_well_travelled(connection: Connection) -> None:
 def _upgrade(connection: Connection, organization_id: UUID) -> None:
     schema, role = names.schema_name(organization_id), names.role_name(organization_id)
     roles.limit_lock_waits(connection)
-    current = connection.execute(
-        text("SELECT revision FROM platform.organizations WHERE id = :id FOR UPDATE"),
-        {"id": organization_id},
-    ).scalar_one()
+    current = connection.execute(HOLD, {"id": organization_id}).scalar_one()
     scripts = [ddl.render_revision(revision) for revision in revisions_after(current)]
     roles.execute_script(
         connection,
         f"SET LOCAL search_path TO {names.search_path(schema)};"
-        + ddl.for_organization("\n".join(scripts), role),
-    )
-    connection.execute(
-        text(
-            "UPDATE platform.organizations SET revision = :head, version = version + 1"
-            " WHERE id = :id AND revision <> :head"
-        ),
-        {"id": organization_id, "head": ddl.head_revision()},
+        + ddl.for_organization("\n".join(scripts), role)
+        + ARRIVED.format(
+            head=sql.Literal(ddl.head_revision()), id=sql.Literal(organization_id)
+        ).as_string(),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import psycopg
@@ -18,11 +18,16 @@ from sqlalchemy.orm import Session
 
 from tenants import ddl, names, roles
 from tenants.errors import InvalidSlugError, SlugTakenError
-from tenants.models import Organization
 from tenants.resolver import RESERVED_SLUGS
 from tenants.session import BoundOrganization
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+INSERT_ROW = text("""
+    INSERT INTO platform.organizations
+           (id, slug, name, state, revision, currency, time_zone, locale, version)
+    VALUES (:id, :slug, :name, 'active', :revision, :currency, :time_zone, :locale, 1)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +115,9 @@ def create_organization(
 
 
 def _insert_row(session: Session, new: NewOrganization) -> None:
-    session.add(
-        Organization(
-            id=new.id,
-            slug=new.slug,
-            name=new.name,
-            state="active",
-            revision=ddl.head_revision(),
-            currency=new.currency,
-            time_zone=new.time_zone,
-            locale=new.locale,
-        )
-    )
+    values = {**asdict(new), "revision": ddl.head_revision()}
     try:
-        session.flush()
+        session.execute(INSERT_ROW, values)
     except IntegrityError as error:
         if isinstance(error.orig, psycopg.errors.UniqueViolation):
             raise SlugTakenError(new.slug) from error

@@ -55,6 +55,8 @@ lasts, so it must not read all of a table because that had no rows when it was m
 """
 
 OWNERS_LOCK_TIMEOUT = "5s"
+LIMIT_LOCK_WAITS = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(OWNERS_LOCK_TIMEOUT))
+"""The owner has none of the login role's time-outs, and whoever waits for it waits as long."""
 
 
 def login_role(app_url: str) -> str:
@@ -108,27 +110,23 @@ def grant_membership(connection: Connection, role: str, login_role: str) -> None
     PostgreSQL 16 made INHERIT and SET properties of each membership; before, NOINHERIT on the
     login role does the same.
     """
-    options = " WITH INHERIT FALSE, SET TRUE" if _server_version(connection) >= 16 else ""
-    _execute(
-        connection,
-        sql.SQL("GRANT {} TO {}" + options).format(
-            sql.Identifier(role), sql.Identifier(login_role)
-        ),
-    )
+    _execute(connection, _membership(connection, role, login_role))
 
 
 def create_organization_role(connection: Connection, role: str, login_role: str) -> None:
-    """Create an organization's role inside the caller's transaction.
+    """Create an organization's role inside the caller's transaction, in one round trip.
 
     The role joins the group `tenants` (shared tables under row-level security) and the login role
     may change into it.
     """
-    _execute(connection, sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
     _execute(
         connection,
-        sql.SQL("GRANT {} TO {}").format(sql.Identifier(names.TENANTS_ROLE), sql.Identifier(role)),
+        sql.SQL("CREATE ROLE {role} NOLOGIN; GRANT {tenants} TO {role}; {membership}").format(
+            role=sql.Identifier(role),
+            tenants=sql.Identifier(names.TENANTS_ROLE),
+            membership=_membership(connection, role, login_role),
+        ),
     )
-    grant_membership(connection, role, login_role)
 
 
 def grant_host_lookup(connection: Connection, login_role: str) -> None:
@@ -148,7 +146,7 @@ def grant_host_lookup(connection: Connection, login_role: str) -> None:
 
 
 def execute_script(connection: Connection, script: str) -> None:
-    """Run several statements of our own DDL in one round trip, inside the caller's transaction.
+    """Run several statements of our own in one round trip, inside the caller's transaction.
 
     Args:
         connection: an admin connection.
@@ -163,13 +161,14 @@ def serialize(connection: Connection) -> None:
 
 
 def limit_lock_waits(connection: Connection) -> None:
-    """Let the owner's transaction fail rather than wait longer than OWNERS_LOCK_TIMEOUT for a lock.
+    """Let the owner's transaction fail rather than wait for a lock beyond OWNERS_LOCK_TIMEOUT."""
+    _execute(connection, LIMIT_LOCK_WAITS)
 
-    The owner has none of the login role's time-outs, and whoever waits for it waits as long.
-    """
-    _execute(
-        connection,
-        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(OWNERS_LOCK_TIMEOUT)),
+
+def _membership(connection: Connection, role: str, login_role: str) -> sql.Composed:
+    options = " WITH INHERIT FALSE, SET TRUE" if _server_version(connection) >= 16 else ""
+    return sql.SQL("GRANT {} TO {}" + options).format(
+        sql.Identifier(role), sql.Identifier(login_role)
     )
 
 

@@ -249,6 +249,7 @@ class Database:
             # Transactions are begun by `tenants.binding`; what is outside of one is one statement.
             isolation_level="AUTOCOMMIT",
             json_deserializer=orjson.loads,
+            use_native_hstore=False,
             # Statements go out as they are written, with PostgreSQL's own placeholders: psycopg
             # would read each for `%` on every use, because each names its organization.
             paramstyle="numeric_dollar",
@@ -397,5 +398,6 @@ def create_admin_engine(url: str) -> Engine:
     return create_engine(
         url,
         poolclass=NullPool,
+        use_native_hstore=False,
         connect_args={**NETWORK, "prepare_threshold": None},
     )

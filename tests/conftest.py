@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from lms.app import create_app
 from lms.config import Settings
 from lms.core.ids import new_id
-from lms.embedded import EmbeddedRedis
+from lms.embedded.redis import EmbeddedRedis
 from tenants import ddl, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, create_admin_engine

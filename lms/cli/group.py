@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from lms.config import ConfigurationError
 from lms.core.errors import DomainError
-from lms.embedded import EmbeddedError
+from lms.embedded.process import EmbeddedError
 from tenants import ddl
 from tenants.errors import InvalidSlugError, SlugTakenError, TenancyError
 from tenants.session import PLATFORM, Database

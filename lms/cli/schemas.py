@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, make_url
 from sqlalchemy.schema import CreateSchema
 
-from lms.embedded import EmbeddedPostgres
+from lms.embedded.postgres import EmbeddedPostgres
 from lms.models import PLATFORM_TABLES, TENANT_TABLES
 from tenants import catalog, ddl, migrator, names, roles
 from tenants.session import create_admin_engine

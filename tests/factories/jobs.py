@@ -15,7 +15,8 @@ from typing import TypeVar
 from lms.config import Settings
 from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
-from lms.embedded import EmbeddedPostgres, EmbeddedRedis
+from lms.embedded.postgres import EmbeddedPostgres
+from lms.embedded.redis import EmbeddedRedis
 from tenants.session import Database
 
 T = TypeVar("T")

@@ -26,8 +26,9 @@ from lms.compose import create_database
 from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.storage.s3 import S3Storage
-from lms.embedded import EmbeddedPostgres, EmbeddedRedis
+from lms.embedded.postgres import EmbeddedPostgres
 from lms.embedded.process import free_port
+from lms.embedded.redis import EmbeddedRedis
 from lms.supervisor import Supervisor
 from tenants import migrator, provisioning
 from tenants.errors import DatabaseUnavailableError

@@ -15,7 +15,8 @@ from jobs.connection import connect
 from lms.compose import create_database, create_storage
 from lms.config import Settings
 from lms.core.ids import new_id
-from lms.embedded import EmbeddedPostgres, EmbeddedRedis
+from lms.embedded.postgres import EmbeddedPostgres
+from lms.embedded.redis import EmbeddedRedis
 from tenants import migrator, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import PLATFORM, create_admin_engine

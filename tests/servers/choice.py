@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sqlalchemy import make_url
 
-from lms.embedded import EmbeddedPostgres
+from lms.embedded.postgres import EmbeddedPostgres
 from tenants import migrator
 from tests.servers import debian, pgbouncer
 from tests.servers.debian import DebianPostgres

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import psycopg
 
-from lms.embedded import EmbeddedError
 from lms.embedded.cluster import end, spawn_tool
-from lms.embedded.process import LOOPBACK, account_for, explain, free_port, tail
+from lms.embedded.process import LOOPBACK, EmbeddedError, account_for, explain, free_port, tail
 
 SUPERUSER = "postgres"
 DATABASE = "lms"

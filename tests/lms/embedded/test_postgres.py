@@ -12,12 +12,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from lms.embedded import EmbeddedError, EmbeddedPostgres
+from lms.embedded.postgres import EmbeddedPostgres
+from lms.embedded.process import EmbeddedError
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from lms.embedded import EmbeddedPostgres
+from lms.embedded.postgres import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), fast=True)
 server.start()
 print(server.pid, flush=True)

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from lms.embedded import EmbeddedError, launch
-from lms.embedded.process import account_for, explain, free_port, package_folder, spawn, tail
+from lms.embedded import launch
+from lms.embedded.process import (
+    EmbeddedError,
+    account_for,
+    explain,
+    free_port,
+    package_folder,
+    spawn,
+    tail,
+)
 
 
 @pytest.mark.parametrize(

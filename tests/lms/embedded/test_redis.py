@@ -13,12 +13,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from lms.embedded import EmbeddedError, EmbeddedRedis
+from lms.embedded.process import EmbeddedError
+from lms.embedded.redis import EmbeddedRedis
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from lms.embedded import EmbeddedRedis
+from lms.embedded.redis import EmbeddedRedis
 server = EmbeddedRedis(Path(sys.argv[1]))
 server.start()
 print(server.pid, flush=True)
