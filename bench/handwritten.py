@@ -214,7 +214,7 @@ def by_hand(stage: Stage, market: Market, size: int) -> Iterator[dict[str, Clien
         owner.execute(CREATE)
         stack.callback(owner.execute, DROP)
         alone, shared = (
-            [stack.enter_context(_connect(stage)) for _ in range(size)] for _ in range(2)
+            [stack.enter_context(connect(stage)) for _ in range(size)] for _ in range(2)
         )
         for connection in alone:
             connection.execute(ENTER, entry)
@@ -237,7 +237,7 @@ def by_hand(stage: Stage, market: Market, size: int) -> Iterator[dict[str, Clien
 
 
 @contextmanager
-def _connect(stage: Stage) -> Iterator[Connection]:
+def connect(stage: Stage) -> Iterator[Connection]:
     """Yield a connection of the login role; its statements are prepared at their first use."""
     connection = psycopg.connect(
         libpq_url(stage.app_url),

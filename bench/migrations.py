@@ -74,7 +74,7 @@ NOTES = (
         " the comparison's. Medians over rounds; the comparison runs once, as it takes minutes."
     ),
     (
-        "Ours migrates two organizations at a time, each in a durable transaction of its own that"
+        "Ours migrates three organizations at a time, each in a durable transaction of its own that"
         " also changes its revision, and gives up on locks after 5 s."
     ),
 )

@@ -5,7 +5,8 @@ What each takes of PostgreSQL is compared with a function written by hand (`benc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from statistics import median
@@ -15,8 +16,9 @@ from uuid import UUID
 from flask import Flask
 from rich.progress import Progress
 
+from bench import replay
 from bench.expansion import expand
-from bench.handwritten import ALONE, AS_REQUEST, Client, Order, by_hand
+from bench.handwritten import ALONE, AS_REQUEST, Client, Connection, Order, by_hand, connect
 from bench.load import Round, Server, play, require_wrk, serving
 from bench.market import SIZE, Market, deadlocks, find_market
 from bench.report import Cell, Context, Report, Target, UnmeasurableError
@@ -33,6 +35,7 @@ BY_HAND = 2000
 SPREAD, HOT_RUN, HOT_WALLET = "spread", "hot run", "hot wallet"
 TIMES_BY_HAND = 1.25
 """PostgreSQL's CPU of a purchase to stay below, in hand-written ones."""
+REPLAYED = "replayed"
 WAYS = (ALONE, AS_REQUEST)
 REQUEST = ("method", "path", "headers", "body")
 
@@ -56,15 +59,20 @@ class Compared:
 
     Attributes:
         ours: of the API.
-        by_hand: PostgreSQL's CPU of a hand-written purchase in milliseconds, by its way.
+        replayed: PostgreSQL's CPU of the API's statements in milliseconds, sent by a thin client.
+        by_hand: so of a hand-written purchase, by its way.
     """
 
     ours: Round
+    replayed: float
     by_hand: dict[str, float]
 
     def ratio(self, way: str) -> float:
-        """Return PostgreSQL's CPU of our purchase over a hand-written one's."""
-        return self.ours.postgres_ms / self.by_hand[way]
+        """Return PostgreSQL's CPU of our statements over a hand-written purchase's.
+
+        Both from clients that do nothing else, over connections of the same number.
+        """
+        return self.replayed / self.by_hand[way]
 
 
 Results = dict[tuple[str, int], list[Compared]]
@@ -77,14 +85,19 @@ def run(context: Context) -> Report:
         title="Purchases from the wallet, one organization",
         columns=[
             *("case", "clients", "purchases/s", "p50 ms", "p99 ms", "CPU web ms", "CPU PG ms"),
+            REPLAYED,
             *(f"by hand, {way}" for way in WAYS),
-            *(f"ours / {way}" for way in WAYS),
+            *(f"{REPLAYED} / {way}" for way in WAYS),
             "errors",
         ],
         notes=[
             (
                 f"{SPREAD}: every purchase by another student of another run; {HOT_RUN}: of the"
                 f" same run; {HOT_WALLET}: by the same student, of another run."
+            ),
+            (
+                f"{REPLAYED.capitalize()}: PostgreSQL's CPU, ms a purchase, of the API's own"
+                " statements in its round trips, sent by a client that does nothing else."
             ),
             (
                 "By hand: PostgreSQL's CPU, ms a purchase, of a PL/pgSQL function that writes the"
@@ -103,7 +116,7 @@ def run(context: Context) -> Report:
         report.rows.append([case, clients, *_figures(done)])
         report.details[f"{case}, {clients} clients"] = [asdict(one) for one in done]
     report.targets = [
-        *(_target(clients, results[SPREAD, clients]) for clients in CLIENTS),
+        *(_target(clients, results[SPREAD, clients]) for clients in CLIENTS if clients > 1),
         Target("deadlocks", locked, 0, at_most=True),
         Target("errors", _errors(one for of in results.values() for one in of), 0, at_most=True),
         Target("wallets, runs and payments that do not balance", wrong, 0, at_most=True),
@@ -113,7 +126,7 @@ def run(context: Context) -> Report:
 
 def _target(clients: int, done: Sequence[Compared]) -> Target:
     return Target(
-        f"{SPREAD}, {clients} clients: CPU of PostgreSQL, ours / by hand {AS_REQUEST}",
+        f"{SPREAD}, {clients} clients: CPU of PostgreSQL, {REPLAYED} / by hand {AS_REQUEST}",
         median(one.ratio(AS_REQUEST) for one in done),
         TIMES_BY_HAND,
         at_most=True,
@@ -126,6 +139,7 @@ def _figures(done: Sequence[Compared]) -> list[Cell]:
             median(getattr(one.ours, field) for one in done)
             for field in ("rps", "p50_ms", "p99_ms", "web_ms", "postgres_ms")
         ),
+        median(one.replayed for one in done),
         *(median(one.by_hand[way] for one in done) for way in WAYS),
         *(median(one.ratio(way) for one in done) for way in WAYS),
         _errors(done),
@@ -150,9 +164,10 @@ def _measure(context: Context, stage: Stage, market: Market) -> tuple[Results, i
             logs=stage.home,
         ) as server,
         by_hand(stage, market, POOL) as functions,
+        replaying(stage, market, POOL) as replayed,
         Progress(console=context.console, transient=True) as progress,
     ):
-        shop = _Shop(stage, market, server, functions, seconds)
+        shop = _Shop(stage, market, server, {**functions, REPLAYED: replayed}, seconds)
         task = progress.add_task("", total=rounds * len(results))
         for _ in range(rounds):
             progress.update(task, description="warm up")
@@ -170,6 +185,7 @@ class _Shop:
     """Where purchases are made, and what is known of those made so far.
 
     Attributes:
+        thin: clients that do nothing but buy, by their way.
         wrong: wallets, runs and payments that did not balance.
         written: what every purchase left behind; None before the first.
     """
@@ -177,7 +193,7 @@ class _Shop:
     stage: Stage
     market: Market
     server: Server
-    functions: Mapping[str, Client]
+    thin: Mapping[str, Client]
     seconds: int
     wrong: int = 0
     written: dict[str, Any] | None = None
@@ -187,14 +203,15 @@ class _Shop:
 
         It plans anew when it has counted a table's rows, which therefore happens only here.
         """
-        self._by_hand(ALONE, case, POOL)
+        self._by_thin(ALONE, case, POOL)
         self.market.settle(self.stage)
         self.play_round(case, POOL)
 
     def play_round(self, case: Case, clients: int) -> Compared:
         """Buy over HTTP and then by hand, each time from a state without purchases."""
         ours = self._over_http(case, clients)
-        return Compared(ours, {way: self._by_hand(way, case, clients) for way in self.functions})
+        thin = {way: self._by_thin(way, case, clients) for way in self.thin}
+        return Compared(ours, thin.pop(REPLAYED), thin)
 
     def _over_http(self, case: Case, clients: int) -> Round:
         self.market.clear(self.stage)
@@ -206,9 +223,9 @@ class _Shop:
         self._look(bought, bought + clients + one.errors)
         return one
 
-    def _by_hand(self, way: str, case: Case, clients: int) -> float:
+    def _by_thin(self, way: str, case: Case, clients: int) -> float:
         self.market.clear(self.stage)
-        milliseconds = self.functions[way].play(self.stage, case.orders, clients)
+        milliseconds = self.thin[way].play(self.stage, case.orders, clients)
         self._look(BY_HAND, BY_HAND)
         return milliseconds
 
@@ -228,6 +245,23 @@ class _Shop:
         self.written = self.written or ways[0]
         if ways != [self.written] or self.written["fits"] is not True:
             raise UnmeasurableError(f"Purchases were written in different ways: {found}.")
+
+
+@contextmanager
+def replaying(stage: Stage, market: Market, size: int) -> Iterator[Client]:
+    """Open connections over which the API's statements are sent without the API.
+
+    Args:
+        stage: where.
+        market: in whose schema.
+        size: how many connections.
+    """
+    with ExitStack() as stack:
+
+        def buy(connection: Connection, order: Order) -> None:
+            replay.buy(connection, market, order)
+
+        yield Client([stack.enter_context(connect(stage)) for _ in range(size)], buy)
 
 
 def cases(market: Market) -> dict[str, Case]:

@@ -137,11 +137,7 @@ def provision(
 
 
 def drop(context: Context, database: str) -> None:
-    """Remove what rounds of `provision` made.
-
-    Not between rounds: for minutes after many files were deleted, ext4 searches longer for every
-    one that is created, whoever creates it (`recently_deleted` in its inode allocation).
-    """
+    """Remove what rounds of `provision` made; not between rounds, so that no files are deleted."""
     peer.run(context, ["-c", DROP, database])
 
 

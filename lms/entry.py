@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
 def main() -> None:
     """Load the commands, which takes a second or two, and run the one that was asked for."""
+    gc.disable()  # what is loaded stays; `lms.cli.group` enables it with the command
     try:
         from lms.cli import main as command  # noqa: PLC0415 - Ctrl-C may come while it loads
     except KeyboardInterrupt:

@@ -88,7 +88,7 @@ def upgrade_organizations(
     admin_url: str,
     *,
     only: Iterable[UUID] | None = None,
-    connections: int = 2,
+    connections: int = 3,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Report:
     """Migrate every organization that is behind, one transaction each.

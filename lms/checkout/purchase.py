@@ -75,9 +75,10 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
         if begun is not None:
             return begun, False
         refuse(session, actor, order, done)
+    purchase = _made(actor, order, enrollment_id, done)
     if order.method == "wallet":
-        receipts.issue(session, "payment", order.payment_id)
-    return _made(actor, order, enrollment_id, done), True
+        receipts.issue_made(session, purchase.payment)
+    return purchase, True
 
 
 def find_purchase(session: Session, payment_id: UUID) -> Purchase | None:

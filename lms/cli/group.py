@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +63,10 @@ class PlainGroup(click.Group):
         """Load and return a command; None when there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        gc.freeze()
+        gc.enable()
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command.

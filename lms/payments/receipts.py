@@ -20,7 +20,7 @@ from lms.core.actor import Actor
 from lms.core.errors import ForbiddenError, NotFoundError
 from lms.core.money import Money
 from lms.core.pagination import InvalidCursorError, Page
-from lms.payments.models import Receipt, Refund
+from lms.payments.models import Payment, Receipt, Refund
 from tenants.session import PipelinedQuery, organization_of, send_with_commit
 
 Kind = Literal["payment", "top_up", "refund"]
@@ -62,7 +62,12 @@ STEPS: LiteralString = """
 ISSUE: dict[Kind, LiteralString] = {
     kind: STEPS.format(kind=kind, subject=subject) for kind, subject in SUBJECTS.items()
 }
-
+ISSUE_MADE: LiteralString = STEPS.format(
+    kind="payment",
+    subject="""
+        SELECT $1::uuid AS id, $3::uuid AS user_id, $4::bigint AS amount, $5::text AS currency
+    """,
+)
 
 # For people who read them: names and titles are those of today, the money is that of then.
 FIND_CONTEXTS = text("""
@@ -140,6 +145,20 @@ def issue(session: Session, kind: Kind, subject_id: UUID) -> None:
     """
     time_zone = organization_of(session).time_zone
     send_with_commit(session, PipelinedQuery(ISSUE[kind], (subject_id, time_zone)))
+
+
+def issue_made(session: Session, payment: Payment) -> None:
+    """Issue the receipt of a payment that this transaction has made, without reading it again.
+
+    Args:
+        session: the organization's session, of the movement.
+        payment: succeeded, and new.
+    """
+    values = (
+        *(payment.id, organization_of(session).time_zone),
+        *(payment.user_id, payment.amount, payment.currency),
+    )
+    send_with_commit(session, PipelinedQuery(ISSUE_MADE, values))
 
 
 def list_receipts(
