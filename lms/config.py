@@ -23,6 +23,7 @@ class Settings:
 
     database_url: str
     database_admin_url: str | None = None
+    spare_organizations: int = 3
     database_pool_size: int = 4
     database_prepared_statements: bool = True
     database_organizations_per_connection: int = 400
@@ -95,6 +96,8 @@ class Settings:
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name.upper()} must be more than 0.")
+        if self.spare_organizations < 0:
+            raise ConfigurationError("SPARE_ORGANIZATIONS must be 0 or more.")
         if self.s3_bucket is None and self.storage_path is None:
             raise ConfigurationError("Set STORAGE_PATH (local files) or S3_BUCKET.")
         if self.secrets_keys and not are_secrets_keys(self.secrets_keys):

@@ -60,6 +60,20 @@ class OrganizationDomain(PlatformBase):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class SpareSchema(PlatformBase):
+    """A schema with role, tables and grants that no organization has yet; see `tenants.spares`.
+
+    `id` is what both are named for, `revision` the tenant migration that it is at. The owner's
+    alone: no role is granted anything on it.
+    """
+
+    __tablename__ = "spare_schemas"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    revision: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class Work(PlatformBase):
     """One thing to be done: the only queue. Redis merely rings when rows arrive.
 

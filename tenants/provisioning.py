@@ -1,7 +1,8 @@
 """Create, suspend and resume organizations.
 
 Creating is one transaction: the organization's row, its role, its schema with every table, its
-grants and whatever the caller seeds. A failure anywhere leaves nothing behind.
+grants and whatever the caller seeds; the schema is a spare where there is one. A failure anywhere
+leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tenants import ddl, names, roles
+from tenants import ddl, roles, schemas, spares
 from tenants.errors import InvalidSlugError, SlugTakenError
 from tenants.resolver import RESERVED_SLUGS
 from tenants.session import BoundOrganization
@@ -87,19 +88,12 @@ def create_organization(
         sqlalchemy.exc.OperationalError: what it needs stayed locked (`roles.limit_lock_waits`).
     """
     check_slug(new.slug)
-    schema, role = names.schema_name(new.id), names.role_name(new.id)
     with Session(admin) as session, session.begin():
         connection = session.connection()
         roles.limit_lock_waits(connection)
         _insert_row(session, new)
-        roles.create_organization_role(connection, role, login_role)
-        roles.execute_script(
-            connection,
-            f"CREATE SCHEMA {names.quote(schema)};"
-            f"GRANT USAGE ON SCHEMA {names.quote(schema)} TO {names.quote(role)};"
-            f"SET LOCAL search_path TO {names.search_path(schema)};"
-            + ddl.for_organization(ddl.end_state(), role),
-        )
+        if not spares.claim(connection, new.id):
+            schemas.build(connection, new.id, login_role)
         if seed is not None:
             session.info["organization"] = BoundOrganization(
                 id=new.id,

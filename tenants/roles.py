@@ -55,8 +55,6 @@ lasts, so it must not read all of a table because that had no rows when it was m
 """
 
 OWNERS_LOCK_TIMEOUT = "5s"
-LIMIT_LOCK_WAITS = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(OWNERS_LOCK_TIMEOUT))
-"""The owner has none of the login role's time-outs, and whoever waits for it waits as long."""
 
 
 def login_role(app_url: str) -> str:
@@ -161,8 +159,14 @@ def serialize(connection: Connection) -> None:
 
 
 def limit_lock_waits(connection: Connection) -> None:
-    """Let the owner's transaction fail rather than wait for a lock beyond OWNERS_LOCK_TIMEOUT."""
-    _execute(connection, LIMIT_LOCK_WAITS)
+    """Let the owner's transaction fail rather than wait longer than OWNERS_LOCK_TIMEOUT for a lock.
+
+    The owner has none of the login role's time-outs, and whoever waits for it waits as long.
+    """
+    _execute(
+        connection,
+        sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(OWNERS_LOCK_TIMEOUT)),
+    )
 
 
 def _membership(connection: Connection, role: str, login_role: str) -> sql.Composed:

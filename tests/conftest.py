@@ -121,6 +121,7 @@ def settings(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Sett
     return Settings(
         database_url=servers.app_url,
         database_admin_url=servers.admin_url,
+        spare_organizations=0,
         database_prepared_statements=servers.prepared_statements,
         redis_url=servers.redis_url,
         secret_key=SECRET,

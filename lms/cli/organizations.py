@@ -9,7 +9,13 @@ from lms.cli.tables import aligned
 from lms.core.ids import new_id
 from lms.core.pagination import MAX_LIMIT
 from lms.platform import operations, queries
-from lms.platform.provisioning import FirstAdmin, Owner, create_organization, invite_admin
+from lms.platform.provisioning import (
+    FirstAdmin,
+    Owner,
+    create_organization,
+    invite_admin,
+    refill_spares,
+)
 from lms.users.emails import normalize_email
 from lms.users.invitations import IssuedInvitation
 from tenants import ddl
@@ -51,20 +57,30 @@ def list_(state: str | None) -> None:
 @click.option("--currency", default="EUR", show_default=True, help="ISO 4217 code.")
 @click.option("--time-zone", default="UTC", show_default=True, help="IANA name.")
 @click.option("--locale", default="en", show_default=True, help="BCP 47 tag.")
-def create(slug: str, *, admin_email: str, admin_name: str, **about: str) -> None:
+@click.option(
+    "--spares",
+    envvar="SPARE_ORGANIZATIONS",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="How many schemas to keep ready for the next ones.",
+)
+def create(slug: str, *, admin_email: str, admin_name: str, spares: int, **about: str) -> None:
     """Create an organization on the host SLUG below the base domain.
 
     It is ready when this returns. Prints the token with which the first admin joins; it is stored
     nowhere, so it cannot be shown again.
     """
+    owner = Owner(address("DATABASE_ADMIN_URL"), address("DATABASE_URL"))
     invitation = create_organization(
-        Owner(address("DATABASE_ADMIN_URL"), address("DATABASE_URL")),
+        owner,
         NewOrganization(new_id(), slug, **about),
         FirstAdmin(normalize_email(admin_email), admin_name),
         actor_id=None,
     )
     click.echo(f"Created {slug}. Its first admin joins with POST /api/v1/auth/invitations/accept:")
     _show(invitation)
+    refill_spares(owner, spares)
 
 
 @organizations.command("invite-admin", short_help="Invite an admin of an organization.")

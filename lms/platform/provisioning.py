@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Thread
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy.exc import OperationalError
+import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from lms.core.money import is_currency
@@ -19,9 +21,11 @@ from lms.platform.errors import (
 )
 from lms.users import operations as users
 from lms.users.invitations import IssuedInvitation
-from tenants import provisioning, roles
+from tenants import provisioning, roles, spares
 from tenants.provisioning import NewOrganization
 from tenants.session import PLATFORM, Database, OrganizationScope, create_admin_engine
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,34 @@ def create_organization(
             raise ProvisioningUnavailableError from error
         raise
     return issued[0]
+
+
+def refill_spares(owner: Owner, wanted: int) -> None:
+    """Build the spare schemas that are missing, and remove those of an older revision.
+
+    Args:
+        owner: how to reach the database.
+        wanted: how many are to stand ready (SPARE_ORGANIZATIONS).
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database cannot be reached, or a lock did not come.
+    """
+    admin = create_admin_engine(owner.admin_url)
+    spares.discard_stale(admin)
+    spares.refill(admin, login_role=roles.login_role(owner.app_url), wanted=wanted)
+
+
+def refill_spares_in_background(owner: Owner, wanted: int) -> None:
+    """Do so after the request is answered; what fails or is killed, the next one makes up for."""
+
+    def refill() -> None:
+        try:
+            refill_spares(owner, wanted)
+        except DBAPIError as error:
+            log.warning("spares_not_refilled", error=str(error.orig))
+
+    if wanted > 0:
+        Thread(target=refill, name="spares", daemon=True).start()
 
 
 def invite_admin(

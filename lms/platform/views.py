@@ -110,9 +110,11 @@ def create_organization(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     """
     first_admin = FirstAdmin(**body.pop("admin"))
     new = NewOrganization(id=new_id(), **body)
+    owner = _owner(call)
     invitation = provisioning.create_organization(
-        _owner(call), new, first_admin, actor_id=call.platform_actor.admin_id
+        owner, new, first_admin, actor_id=call.platform_actor.admin_id
     )
+    provisioning.refill_spares_in_background(owner, call.use(Settings).spare_organizations)
     with call.transaction() as session:
         return row_with(queries.get_organization(session, new.id), invitation=invitation)
 

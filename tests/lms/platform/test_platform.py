@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -230,6 +231,23 @@ def test_without_the_owner_s_connection_creating_is_unavailable(
     assert answer.status_code == 503
     assert answer.json["code"] == "provisioning_unavailable"
     assert "Retry-After" in answer.headers
+
+
+def test_what_creating_takes_of_the_spares_is_built_again_afterwards(
+    platform: Platform, settings: Settings, admin_engine: Engine
+) -> None:
+    app = create_app(replace(settings, spare_organizations=1))
+    try:
+        platform.client = app.test_client()
+        assert platform.create(new_slug()).status_code == 201
+    finally:
+        app.extensions["edge"].database.dispose()
+    for thread in threading.enumerate():
+        if thread.name == "spares":
+            thread.join(timeout=30)
+    with admin_engine.begin() as connection:
+        found = connection.execute(text("SELECT count(*) FROM platform.spare_schemas")).scalar()
+    assert found == 1
 
 
 def test_a_suspended_host_answers_like_an_unknown_one_at_once(platform: Platform) -> None:
