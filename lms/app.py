@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from lms.checkout import price_views, refund_views, webhook_views
+from lms.checkout import granting_views, price_views, refund_views, webhook_views
 from lms.checkout import views as checkout_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
@@ -23,6 +23,7 @@ from lms.courses import (
 )
 from lms.courses import media_views as media_file_views
 from lms.courses import views as course_views
+from lms.enrollments import staff_views as enrollment_staff_views
 from lms.enrollments import views as enrollment_views
 from lms.http import auth, document, health, logs, problems, requests
 from lms.http.auth import Authenticator
@@ -55,6 +56,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     run_views.blp,
     file_views.blp,
     enrollment_views.blp,
+    enrollment_staff_views.blp,
     payment_views.blp,
     receipt_views.blp,
     dispute_views.blp,
@@ -65,6 +67,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     coupon_views.blp,
     price_views.blp,
     checkout_views.blp,
+    granting_views.blp,
     refund_views.blp,
     webhook_views.blp,
     learning_views.blp,

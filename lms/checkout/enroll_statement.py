@@ -59,7 +59,7 @@ STEPS = """
     ), {redemption}{posting}recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
         SELECT CAST(:change_id AS uuid), enrolled.id, NULL, enrolled.state,
-               CAST(:user_id AS uuid), '{reason}'
+               CAST({actor} AS uuid), '{reason}'
           FROM enrolled
     )
     SELECT EXISTS (SELECT FROM run) AS run,
@@ -128,6 +128,7 @@ WITHOUT_COUPON = {
     "payment_values": "",
     "redemption": "",
     "redeemed": "",
+    "actor": ":user_id",
 }
 
 # What of a coupon may change. Asked twice: at first of what is seen without a lock, so that nobody
@@ -157,6 +158,7 @@ WITH_COUPON = {
     "payment_columns": ", coupon_code, discount_amount, coupon_used",
     "payment_values": ", agreed.coupon_code, agreed.discount_amount, true",
     "redemption": REDEMPTION.format(counted=COUNTED, is_open=IS_OPEN.format(coupon="coupons")),
+    "actor": ":user_id",
     "redeemed": """
            EXISTS (SELECT FROM counted) AS counted,
            (SELECT discount_amount FROM run) AS discount_amount,""",
@@ -183,3 +185,17 @@ ENROLL_WITH_COUPON = {
     )
     for method, way in WAYS_TO_PAY.items()
 }
+
+GRANT_SEAT = text(
+    STEPS.format(
+        **{
+            **WITHOUT_COUPON,
+            **WAYS_TO_PAY["free"],
+            "method": "free",
+            "price": "CAST(0 AS bigint)",
+            "reason": "granted",
+            "actor": ":actor_id",
+        }
+    )
+).columns(*FOUND, *MADE)
+"""A seat that staff give: whatever the price is, nothing is paid."""

@@ -12,7 +12,7 @@ from lms.core.errors import NotFoundError
 from lms.core.pagination import Page, paginate
 from lms.courses import run_queries
 from lms.courses.models import CourseInstructor, CourseRun
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import Enrollment, EnrollmentChange
 
 
 def own_enrollments(
@@ -81,3 +81,17 @@ def run_enrollments(
     if state is not None:
         query = query.where(Enrollment.state == state)
     return paginate(session, query, Enrollment.id, limit=limit, cursor=cursor)
+
+
+def changes(
+    session: Session, actor: Actor, enrollment_id: UUID, *, limit: int, cursor: str | None
+) -> Page[EnrollmentChange]:
+    """Read a page of an enrollment's history, oldest first.
+
+    Raises:
+        NotFoundError: there is no such enrollment that the actor may know of.
+        InvalidCursorError: the cursor is not one of this list.
+    """
+    enrollment(session, actor, enrollment_id)
+    query = select(EnrollmentChange).where(EnrollmentChange.enrollment_id == enrollment_id)
+    return paginate(session, query, EnrollmentChange.id, limit=limit, cursor=cursor)

@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.enrollments.transitions import State
-from lms.http.schemas import PageQuery, Schema, UtcDateTime
+from lms.http.schemas import PageQuery, Schema, Text, UtcDateTime
 
 STATES = get_args(State)
 
@@ -49,3 +49,49 @@ class EnrollmentQuery(RunEnrollmentQuery):
     """Which of your enrollments to list."""
 
     run_id = ma.fields.UUID(load_default=None)
+
+
+class EnrollmentChangeIn(Schema):
+    """Why staff change an enrollment."""
+
+    reason = Text(
+        required=True,
+        metadata={
+            "description": "For the audit log; without personal data.",
+            "example": "Asked for a pause until March.",
+        },
+    )
+
+
+class EnrollmentChangeOut(Schema):
+    """One step of an enrollment's life."""
+
+    id = ma.fields.UUID(required=True)
+    from_state = ma.fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(STATES),
+        metadata={"description": "null: it was not there yet."},
+    )
+    to_state = ma.fields.String(required=True, validate=validate.OneOf(STATES))
+    reason = ma.fields.String(
+        required=True,
+        metadata={"description": "A stable word, or what was written.", "example": "paid"},
+    )
+    actor_id = ma.fields.UUID(
+        required=True, allow_none=True, metadata={"description": "null: by itself."}
+    )
+    at = UtcDateTime(required=True)
+
+
+class GrantedSeatIn(Schema):
+    """Whom staff enroll."""
+
+    user_id = ma.fields.UUID(required=True, metadata={"description": "An active account."})
+    reason = Text(
+        required=True,
+        metadata={
+            "description": "For the audit log; without personal data.",
+            "example": "Paid by invoice 2027-14.",
+        },
+    )

@@ -36,8 +36,15 @@ USING_UP = frozenset(
         *("logout", "refreshTokens", "acceptInvitation", "updateUser"),
         *("deleteCourse", "deleteModule", "deleteLesson", "deleteMediaFile", "setContentOrder"),
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
-        *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
-        *("suspendOrganization", "updateRun"),
+        *(
+            "enrollInRun",
+            "withdrawEnrollment",
+            "suspendEnrollment",
+            "refundPayment",
+            "completeMediaFile",
+            "retryJob",
+        ),
+        *("suspendOrganization", "suspendEnrollment", "updateRun"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""

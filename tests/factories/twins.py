@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.coupons.models import Coupon, CouponLearner
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import Enrollment, EnrollmentChange
 from lms.payments.dispute_models import Dispute
 from lms.payments.models import (
     CreditGrant,
@@ -206,6 +206,9 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 attempt=mark,
                 state="active",
                 activated_at=now(),
+            ),
+            EnrollmentChange(
+                id=new_id(), enrollment_id=ids.enrollment_id, to_state="active", reason=canary
             ),
             Receipt(
                 year=2026,

@@ -1,0 +1,89 @@
+"""What staff do with a learner's enrollment: suspend, reinstate, reopen; all on record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from lms.core import audit
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.courses.models import CourseRun
+from lms.courses.queries import taught_by
+from lms.enrollments.models import Enrollment
+from lms.enrollments.transitions import Change, State, refuse, try_move
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What staff do: its verb in the audit log, its word in the history, and the states."""
+
+    verb: str
+    word: str
+    from_state: State
+    to_state: State
+
+
+SUSPEND = Step("suspend", "suspended", "active", "suspended")
+REINSTATE = Step("reinstate", "reinstated", "suspended", "active")
+REOPEN = Step("reopen", "reopened", "completed", "active")
+
+
+def suspend(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
+    """Close an active enrollment's content for a while; the seat stays the learner's.
+
+    Args:
+        session: the organization's session; must roll back when this raises.
+        actor: who teaches the run, or an admin.
+        enrollment_id: which.
+        reason: for the audit log; no personal data.
+
+    Raises:
+        NotFoundError: there is none in a run that the actor teaches.
+        TransitionNotAllowedError: it is not active.
+    """
+    return _change(session, actor, enrollment_id, SUSPEND, reason)
+
+
+def reinstate(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
+    """Open a suspended enrollment's content again, with its progress and first dates.
+
+    Arguments and refusals as of `suspend`, from `suspended`.
+    """
+    return _change(session, actor, enrollment_id, REINSTATE, reason)
+
+
+def reopen(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
+    """Make a completed enrollment active again, so that its progress may change.
+
+    It keeps its first `completed_at`, also when it is completed anew. Arguments and refusals as of
+    `suspend`, from `completed`.
+    """
+    return _change(session, actor, enrollment_id, REOPEN, reason)
+
+
+def _change(
+    session: Session, actor: Actor, enrollment_id: UUID, step: Step, reason: str
+) -> Enrollment:
+    taught = (
+        select(Enrollment.id)
+        .join(CourseRun, CourseRun.id == Enrollment.run_id)
+        .where(Enrollment.id == enrollment_id, taught_by(actor, CourseRun.course_id))
+    )
+    if session.scalar(taught) is None:
+        raise NotFoundError("There is no such enrollment.")
+    change = Change(step.word, actor.user_id)
+    if not try_move(session, enrollment_id, step.to_state, change, only_from=step.from_state):
+        refuse(session, enrollment_id, step.to_state)
+    audit.record(
+        session,
+        f"enrollment.{step.verb}",
+        ("enrollment", enrollment_id),
+        actor_id=actor.user_id,
+        before={"state": step.from_state},
+        after={"state": step.to_state, "reason": reason},
+    )
+    return session.get_one(Enrollment, enrollment_id, populate_existing=True)
