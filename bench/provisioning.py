@@ -48,8 +48,8 @@ NOTES = (
         " durable transaction; one of the comparison's is schema and domain."
     ),
     (
-        "Ours takes a spare schema, as one does that was built in the background after the last;"
-        " without a spare it builds the schema there and then."
+        "Ours takes a spare schema, built in the background after the one before; what building"
+        " takes is in the row without a spare, which builds it there and then."
     ),
     (
         "The target is for the comparison's normal save(), which runs every migration (migrate)."
@@ -137,7 +137,9 @@ def _measure(
         {mode: [] for mode in MODES} if compared else {}
     )
     database = tenants_peer.prepare(context, count) if compared else ""
-    with filled(context, count) as place:
+    with ExitStack() as stack, filled(context, count) as place:
+        if compared:
+            stack.callback(tenants_peer.drop, context, database)
         _let_deletions_be_forgotten(context)
         for number in range(rounds):
             with context.console.status(f"provision at {count:,}: {number + 1} of {rounds}"):
@@ -148,8 +150,6 @@ def _measure(
                     costs.append(
                         tenants_peer.provision(context, database, mode, PER_PROCESS, number=number)
                     )
-    if compared:
-        tenants_peer.drop(context, database)
     return ours, built, theirs
 
 

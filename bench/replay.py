@@ -51,9 +51,7 @@ def buy(connection: Connection, market: Market, order: Order) -> None:
     claim = (order.user_id, OPERATION, key, 2 * uuid4().hex, payment_id, LEASE_SECONDS)
     with connection.pipeline():
         connection.execute("BEGIN")
-        bound = connection.execute(
-            cast("LiteralString", BIND_ORGANIZATION), (*entry, organization.id)
-        )
+        bound = connection.execute(BIND, (*entry, organization.id))
         actor = connection.execute(FIND_USER.sql, (order.user_id, order.session_id))
         claimed = connection.execute(INSERT_KEY, claim)
     values: dict[str, Any] = {

@@ -14,6 +14,10 @@ class ConfigurationError(Exception):
     """A setting is missing or makes no sense; the message names it."""
 
 
+SPARE_ORGANIZATIONS = 3
+"""Schemas that stand ready for new organizations, unless the setting says otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that differs between installations.
@@ -23,7 +27,7 @@ class Settings:
 
     database_url: str
     database_admin_url: str | None = None
-    spare_organizations: int = 3
+    spare_organizations: int = SPARE_ORGANIZATIONS
     database_pool_size: int = 4
     database_prepared_statements: bool = True
     database_organizations_per_connection: int = 400

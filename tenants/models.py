@@ -63,14 +63,15 @@ class OrganizationDomain(PlatformBase):
 class SpareSchema(PlatformBase):
     """A schema with role, tables and grants that no organization has yet; see `tenants.spares`.
 
-    `id` is what both are named for, `revision` the tenant migration that it is at. The owner's
-    alone: no role is granted anything on it.
+    `id` becomes the organization's, `revision` is the tenant migration that it is at, `login_role`
+    who may change into its role. The owner's alone: no role is granted anything on it.
     """
 
     __tablename__ = "spare_schemas"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     revision: Mapped[str]
+    login_role: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

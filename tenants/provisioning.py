@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 import psycopg
@@ -36,7 +36,7 @@ class NewOrganization:
     """What a new organization is made of.
 
     Attributes:
-        id: chosen by the caller (UUIDv7), so that a retry can be recognised.
+        id: UUIDv7; a spare schema has its own.
         slug: host label below the base domain.
         name: as people write it.
         currency: ISO 4217 code; fixed once the first wallet exists.
@@ -72,7 +72,8 @@ def create_organization(
     *,
     login_role: str,
     seed: Callable[[Session], None] | None = None,
-) -> None:
+    take_spare: bool = False,
+) -> UUID:
     """Create an organization, ready to use when this returns.
 
     Args:
@@ -81,6 +82,10 @@ def create_organization(
         login_role: the restricted role that serves requests.
         seed: writes first rows (the first admin's invitation) inside the same transaction; it gets
             a session bound to the new schema.
+        take_spare: use a spare schema where one stands ready (`tenants.spares`).
+
+    Returns:
+        The organization's id: the spare's, or `new.id`.
 
     Raises:
         InvalidSlugError: the slug cannot be used.
@@ -91,21 +96,25 @@ def create_organization(
     with Session(admin) as session, session.begin():
         connection = session.connection()
         roles.limit_lock_waits(connection)
-        _insert_row(session, new)
-        if not spares.claim(connection, new.id):
-            schemas.build(connection, new.id, login_role)
+        spare = spares.claim(connection, login_role) if take_spare else None
+        made = new if spare is None else replace(new, id=spare)
+        _insert_row(session, made)
+        if spare is None:
+            schemas.build(connection, made.id, login_role)
+        schemas.enter(connection, made.id)
         if seed is not None:
             session.info["organization"] = BoundOrganization(
-                id=new.id,
+                id=made.id,
                 revision=ddl.head_revision(),
-                slug=new.slug,
-                name=new.name,
-                currency=new.currency,
-                time_zone=new.time_zone,
-                locale=new.locale,
+                slug=made.slug,
+                name=made.name,
+                currency=made.currency,
+                time_zone=made.time_zone,
+                locale=made.locale,
                 settings={},
             )
             seed(session)
+    return made.id
 
 
 def _insert_row(session: Session, new: NewOrganization) -> None:

@@ -1,4 +1,4 @@
-"""An organization's schema and role: built, renamed, dropped, in the transaction of the caller."""
+"""An organization's schema and role: built, entered, dropped, in the transaction of the caller."""
 
 from __future__ import annotations
 
@@ -28,26 +28,14 @@ def build(connection: Connection, organization_id: UUID, login_role: str) -> Non
     )
 
 
-def rename(connection: Connection, present: UUID, wanted: UUID) -> None:
-    """Give a schema and its role to another organization, and enter it; tables are not touched.
-
-    Args:
-        connection: the owner's.
-        present: the organization that both are named for.
-        wanted: the one that they are for from now on.
-    """
-    schema = names.schema_name(wanted)
-    roles.execute_script(
-        connection,
-        f"ALTER SCHEMA {names.quote(names.schema_name(present))} RENAME TO {names.quote(schema)};"
-        f"ALTER ROLE {names.quote(names.role_name(present))}"
-        f" RENAME TO {names.quote(names.role_name(wanted))};"
-        f"SET LOCAL search_path TO {names.search_path(schema)}",
-    )
+def enter(connection: Connection, organization_id: UUID) -> None:
+    """Let the rest of the transaction find the tables of one organization."""
+    path = names.search_path(names.schema_name(organization_id))
+    roles.execute_script(connection, f"SET LOCAL search_path TO {path}")
 
 
 def drop(connection: Connection, organization_id: UUID) -> None:
-    """Remove a schema with everything in it, and its role.
+    """Remove a schema with everything in it, and its role, as far as they are there.
 
     Args:
         connection: the owner's.
@@ -56,5 +44,6 @@ def drop(connection: Connection, organization_id: UUID) -> None:
     schema, role = names.schema_name(organization_id), names.role_name(organization_id)
     roles.execute_script(
         connection,
-        f"DROP SCHEMA {names.quote(schema)} CASCADE; DROP ROLE {names.quote(role)}",
+        f"DROP SCHEMA IF EXISTS {names.quote(schema)} CASCADE;"
+        f"DROP ROLE IF EXISTS {names.quote(role)}",
     )

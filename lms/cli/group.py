@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,10 +62,7 @@ class PlainGroup(click.Group):
         """Load and return a command; None when there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
-        gc.freeze()
-        gc.enable()
-        return command
+        return getattr(import_module(COMMANDS[cmd_name]), cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command.

@@ -6,6 +6,7 @@ import click
 
 from lms.cli.group import address, main, platform_session
 from lms.cli.tables import aligned
+from lms.config import SPARE_ORGANIZATIONS
 from lms.core.ids import new_id
 from lms.core.pagination import MAX_LIMIT
 from lms.platform import operations, queries
@@ -61,7 +62,7 @@ def list_(state: str | None) -> None:
     "--spares",
     envvar="SPARE_ORGANIZATIONS",
     type=click.IntRange(min=0),
-    default=3,
+    default=SPARE_ORGANIZATIONS,
     show_default=True,
     help="How many schemas to keep ready for the next ones.",
 )
@@ -72,15 +73,16 @@ def create(slug: str, *, admin_email: str, admin_name: str, spares: int, **about
     nowhere, so it cannot be shown again.
     """
     owner = Owner(address("DATABASE_ADMIN_URL"), address("DATABASE_URL"))
-    invitation = create_organization(
+    made = create_organization(
         owner,
         NewOrganization(new_id(), slug, **about),
         FirstAdmin(normalize_email(admin_email), admin_name),
         actor_id=None,
     )
     click.echo(f"Created {slug}. Its first admin joins with POST /api/v1/auth/invitations/accept:")
-    _show(invitation)
-    refill_spares(owner, spares)
+    _show(made.invitation)
+    if not refill_spares(owner, spares):
+        click.echo("No schemas were built ahead; the next organization takes a moment.", err=True)
 
 
 @organizations.command("invite-admin", short_help="Invite an admin of an organization.")

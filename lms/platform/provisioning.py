@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import Thread
+from threading import Lock, Thread
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import psycopg
 import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
@@ -23,9 +24,16 @@ from lms.users import operations as users
 from lms.users.invitations import IssuedInvitation
 from tenants import provisioning, roles, spares
 from tenants.provisioning import NewOrganization
-from tenants.session import PLATFORM, Database, OrganizationScope, create_admin_engine
+from tenants.session import (
+    PLATFORM,
+    Database,
+    OrganizationScope,
+    create_admin_engine,
+    organization_of,
+)
 
 log = structlog.get_logger(__name__)
+refilling = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,17 @@ class Owner:
     app_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """A new organization, and its first admin's invitation, whose token is stored nowhere."""
+
+    organization_id: UUID
+    invitation: IssuedInvitation
+
+
 def create_organization(
     owner: Owner, new: NewOrganization, first_admin: FirstAdmin, *, actor_id: UUID | None
-) -> IssuedInvitation:
+) -> Provisioned:
     """Create an organization, ready to use, and invite its first admin: all or nothing.
 
     The organization, its schema and role, the admin's account, the invitation and the audit event
@@ -69,7 +85,7 @@ def create_organization(
         actor_id: the super-admin; None for the command line.
 
     Returns:
-        The invitation; its token is stored nowhere.
+        The organization's id and the invitation.
 
     Raises:
         UnknownCurrencyError: not an ISO 4217 currency.
@@ -91,51 +107,64 @@ def create_organization(
             session,
             "organization.create",
             actor_id=actor_id,
-            organization_id=new.id,
+            organization_id=organization_of(session).id,
             detail={"slug": new.slug},
         )
 
     try:
-        provisioning.create_organization(
+        organization_id = provisioning.create_organization(
             create_admin_engine(owner.admin_url),
             new,
             login_role=roles.login_role(owner.app_url),
             seed=seed,
+            take_spare=True,
         )
     except OperationalError as error:
         # Without a SQLSTATE there was no server to say no.
         if getattr(error.orig, "sqlstate", None) is None:
             raise ProvisioningUnavailableError from error
         raise
-    return issued[0]
+    return Provisioned(organization_id, issued[0])
 
 
-def refill_spares(owner: Owner, wanted: int) -> None:
-    """Build the spare schemas that are missing, and remove those of an older revision.
+def refill_spares(owner: Owner, wanted: int) -> bool:
+    """Build the spare schemas that are missing, and remove those of older revisions.
+
+    The organization that took one is there already, so nothing that fails here is raised.
 
     Args:
         owner: how to reach the database.
         wanted: how many are to stand ready (SPARE_ORGANIZATIONS).
 
-    Raises:
-        sqlalchemy.exc.DBAPIError: the database cannot be reached, or a lock did not come.
+    Returns:
+        Whether it went well; the log says why not.
     """
     admin = create_admin_engine(owner.admin_url)
-    spares.discard_stale(admin)
-    spares.refill(admin, login_role=roles.login_role(owner.app_url), wanted=wanted)
+    try:
+        spares.refill(admin, login_role=roles.login_role(owner.app_url), wanted=wanted)
+        spares.discard_stale(admin)
+    except (DBAPIError, psycopg.Error) as error:
+        log.warning("spares_not_refilled", error=str(error).strip())
+        return False
+    return True
 
 
 def refill_spares_in_background(owner: Owner, wanted: int) -> None:
-    """Do so after the request is answered; what fails or is killed, the next one makes up for."""
+    """Do so in a thread, unless one does already in this process; the next one makes up for it."""
+    if wanted <= 0 or not refilling.acquire(blocking=False):
+        return
 
     def refill() -> None:
         try:
             refill_spares(owner, wanted)
-        except DBAPIError as error:
-            log.warning("spares_not_refilled", error=str(error.orig))
+        finally:
+            refilling.release()
 
-    if wanted > 0:
+    try:
         Thread(target=refill, name="spares", daemon=True).start()
+    except RuntimeError as error:  # the system has no thread left
+        refilling.release()
+        log.warning("spares_not_refilled", error=str(error))
 
 
 def invite_admin(
@@ -195,7 +224,8 @@ def check_time_zone(name: str) -> None:
     Raises:
         UnknownTimeZoneError: the IANA database does not have it.
     """
-    # `available_timezones` opens all 600 files; what it leaves out of them is left out here too.
+    # `available_timezones` opens all 600 files. What it leaves out is left out here too: posix/,
+    # right/ and posixrules.
     if name.startswith(("posix", "right/")):
         raise UnknownTimeZoneError(name)
     try:

@@ -111,12 +111,13 @@ def create_organization(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     first_admin = FirstAdmin(**body.pop("admin"))
     new = NewOrganization(id=new_id(), **body)
     owner = _owner(call)
-    invitation = provisioning.create_organization(
+    made = provisioning.create_organization(
         owner, new, first_admin, actor_id=call.platform_actor.admin_id
     )
-    provisioning.refill_spares_in_background(owner, call.use(Settings).spare_organizations)
     with call.transaction() as session:
-        return row_with(queries.get_organization(session, new.id), invitation=invitation)
+        organization = queries.get_organization(session, made.organization_id)
+    provisioning.refill_spares_in_background(owner, call.use(Settings).spare_organizations)
+    return row_with(organization, invitation=made.invitation)
 
 
 @blp.operation(

@@ -45,7 +45,7 @@ def test_the_shared_tables_are_granted_to_whom_they_are_meant_for_and_nobody_els
     assert granted(admin_engine, names.PLATFORM_SCHEMA) == {
         *(
             f"relation {table}: r rls {'t f' if table == 'work' else 'f f'}"
-            for table in (*PLATFORMS_GRANTS, "alembic_version")
+            for table in (*PLATFORMS_GRANTS, "alembic_version", "spare_schemas")
         ),
         *(
             f"grant {table}: platform {privilege} f"

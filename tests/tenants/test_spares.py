@@ -11,14 +11,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from lms.core.ids import new_id
-from tenants import catalog, ddl, names, provisioning, schemas, spares
+from tenants import catalog, names, provisioning, schemas, spares
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, OrganizationScope
 
 
 @pytest.fixture(autouse=True)
 def no_spares(admin_engine: Engine) -> Iterator[None]:
-    """Begin and end without spares: the suite's other tests build what they provision."""
+    """Begin and end without spares: other tests ask for none."""
     remove_all(admin_engine)
     yield
     remove_all(admin_engine)
@@ -29,9 +29,10 @@ def remove_all(admin: Engine) -> None:
     spares.discard_stale(admin)
 
 
-def make_stale(admin: Engine) -> None:
+def make_stale(admin: Engine, revision: str = "0001") -> None:
     with admin.begin() as connection:
-        connection.execute(text("UPDATE platform.spare_schemas SET revision = 'old'"))
+        statement = text("UPDATE platform.spare_schemas SET revision = :revision")
+        connection.execute(statement, {"revision": revision})
 
 
 def refill(admin: Engine, wanted: int) -> int:
@@ -40,33 +41,38 @@ def refill(admin: Engine, wanted: int) -> int:
 
 def ready(admin: Engine) -> list[UUID]:
     with admin.begin() as connection:
-        query = "SELECT id FROM platform.spare_schemas ORDER BY created_at, id"
+        query = "SELECT id FROM platform.spare_schemas ORDER BY id"
         return list(connection.execute(text(query)).scalars())
 
 
 def create(admin: Engine, seed: Callable[[Session], None] | None = None) -> UUID:
     new = NewOrganization(new_id(), f"spare-{new_id().hex[-12:]}", "New")
-    provisioning.create_organization(admin, new, login_role="app", seed=seed)
-    return new.id
+    return provisioning.create_organization(
+        admin, new, login_role="app", seed=seed, take_spare=True
+    )
 
 
-def schema_exists(admin: Engine, organization_id: UUID) -> bool:
-    query = "SELECT to_regnamespace(:name) IS NOT NULL AND to_regrole(:name) IS NOT NULL"
+def left(admin: Engine, organization_id: UUID) -> tuple[bool, bool]:
+    """Tell whether there are a schema and a role of this name."""
+    query = "SELECT to_regnamespace(:name) IS NOT NULL, to_regrole(:name) IS NOT NULL"
     with admin.begin() as connection:
         values = {"name": names.schema_name(organization_id)}
-        return bool(connection.execute(text(query), values).scalar())
+        schema, role = connection.execute(text(query), values).one()
+    return schema, role
 
 
-def test_a_new_organization_takes_a_spare_and_builds_nothing(
+def test_a_new_organization_takes_the_oldest_spare_and_builds_nothing(
     admin_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refill(admin_engine, 1)
-    [spare] = ready(admin_engine)
+    refill(admin_engine, 2)
+    first, second = ready(admin_engine)
     monkeypatch.setattr(schemas, "build", None)
-    organization_id = create(admin_engine)
-    assert ready(admin_engine) == []
-    assert schema_exists(admin_engine, organization_id)
-    assert not schema_exists(admin_engine, spare)
+    assert create(admin_engine) == first
+    assert ready(admin_engine) == [second]
+
+
+def test_without_a_spare_it_is_built_there_and_then(admin_engine: Engine) -> None:
+    assert left(admin_engine, create(admin_engine)) == (True, True)
 
 
 def test_an_organization_out_of_a_spare_has_the_same_tables_and_grants(
@@ -110,27 +116,52 @@ def test_a_failing_seed_gives_the_spare_back(admin_engine: Engine) -> None:
     with pytest.raises(RuntimeError):
         create(admin_engine, fail)
     assert ready(admin_engine) == before
-    assert schema_exists(admin_engine, before[0])
+    assert left(admin_engine, before[0]) == (True, True)
 
 
 def test_organizations_made_at_once_take_different_spares(admin_engine: Engine) -> None:
     refill(admin_engine, 2)
-    with admin_engine.begin() as holder:
-        assert spares.claim(holder, new_id())
-        create(admin_engine)  # takes the other one and does not wait
+    first, second = ready(admin_engine)
+    with admin_engine.connect() as holder:
+        assert spares.claim(holder, "app") == first
+        assert create(admin_engine) == second  # and does not wait
         holder.rollback()
-    assert len(ready(admin_engine)) == 1
+    assert ready(admin_engine) == [first]
 
 
-def test_a_spare_of_another_revision_is_not_taken_but_removed(admin_engine: Engine) -> None:
+def test_a_spare_of_an_older_revision_is_not_taken_but_removed(admin_engine: Engine) -> None:
     refill(admin_engine, 1)
     [stale] = ready(admin_engine)
     make_stale(admin_engine)
-    assert schema_exists(admin_engine, create(admin_engine))
+    assert create(admin_engine) != stale
     assert ready(admin_engine) == [stale]
     assert spares.discard_stale(admin_engine) == 1
     assert ready(admin_engine) == []
-    assert not schema_exists(admin_engine, stale)
+    assert left(admin_engine, stale) == (False, False)
+
+
+def test_a_spare_of_newer_code_is_neither_taken_nor_removed(admin_engine: Engine) -> None:
+    refill(admin_engine, 1)
+    [newer] = ready(admin_engine)
+    make_stale(admin_engine, "9999")
+    assert create(admin_engine) != newer
+    assert spares.discard_stale(admin_engine) == 0
+    assert left(admin_engine, newer) == (True, True)
+
+
+def test_a_spare_that_lost_its_schema_is_not_taken(admin_engine: Engine) -> None:
+    refill(admin_engine, 1)
+    [broken] = ready(admin_engine)
+    with admin_engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {names.schema_name(broken)} CASCADE"))
+    assert create(admin_engine) != broken
+    assert refill(admin_engine, 1) == 1
+
+
+def test_a_spare_for_another_login_role_is_not_taken(admin_engine: Engine) -> None:
+    refill(admin_engine, 1)
+    with admin_engine.connect() as connection:
+        assert spares.claim(connection, "another") is None
 
 
 def test_several_who_refill_at_once_build_no_more_than_is_wanted(admin_engine: Engine) -> None:
@@ -140,8 +171,9 @@ def test_several_who_refill_at_once_build_no_more_than_is_wanted(admin_engine: E
     assert len(ready(admin_engine)) == 2
 
 
-def test_spares_are_at_the_newest_revision(admin_engine: Engine) -> None:
-    refill(admin_engine, 1)
-    with admin_engine.begin() as connection:
-        query = "SELECT DISTINCT revision FROM platform.spare_schemas"
-        assert connection.execute(text(query)).scalar_one() == ddl.head_revision()
+def test_they_are_built_together_once_half_of_them_are_gone(admin_engine: Engine) -> None:
+    assert refill(admin_engine, 4) == 4
+    create(admin_engine)
+    assert refill(admin_engine, 4) == 0
+    create(admin_engine)
+    assert refill(admin_engine, 4) == 2

@@ -17,6 +17,7 @@ def upgrade() -> None:
         "spare_schemas",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("login_role", sa.Text(), nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),

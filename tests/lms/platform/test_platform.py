@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import redis
 from flask.testing import FlaskClient
@@ -16,7 +17,9 @@ from lms.app import create_app
 from lms.config import Settings
 from lms.core.ids import new_id
 from lms.core.queue import DOORBELL
+from lms.platform.provisioning import Owner, refill_spares
 from lms.users import invitations
+from tenants import spares
 from tenants.session import PLATFORM, Database
 from tests.conftest import Servers
 from tests.factories.accounts import (
@@ -233,21 +236,40 @@ def test_without_the_owner_s_connection_creating_is_unavailable(
     assert "Retry-After" in answer.headers
 
 
-def test_what_creating_takes_of_the_spares_is_built_again_afterwards(
+def spares_ready(admin: Engine) -> int:
+    with admin.begin() as connection:
+        query = text("SELECT count(*) FROM platform.spare_schemas")
+        return int(connection.execute(query).scalar_one())
+
+
+def test_after_an_organization_is_made_spares_are_built_for_the_next(
     platform: Platform, settings: Settings, admin_engine: Engine
 ) -> None:
     app = create_app(replace(settings, spare_organizations=1))
     try:
         platform.client = app.test_client()
-        assert platform.create(new_slug()).status_code == 201
+        for _ in range(2):  # the second takes what the first had built
+            assert platform.create(new_slug()).status_code == 201
+            for thread in threading.enumerate():
+                if thread.name == "spares":
+                    thread.join(timeout=30)
+            assert spares_ready(admin_engine) == 1
     finally:
         app.extensions["edge"].database.dispose()
-    for thread in threading.enumerate():
-        if thread.name == "spares":
-            thread.join(timeout=30)
-    with admin_engine.begin() as connection:
-        found = connection.execute(text("SELECT count(*) FROM platform.spare_schemas")).scalar()
-    assert found == 1
+    assert platform.create(new_slug()).status_code == 201
+    assert spares_ready(admin_engine) == 0
+
+
+def test_spares_that_cannot_be_built_do_not_fail_the_organization(
+    platform: Platform, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> int:
+        raise psycopg.errors.LockNotAvailable
+
+    monkeypatch.setattr(spares, "refill", fail)
+    owner = Owner(settings.admin_url(), settings.database_url)
+    assert platform.create(new_slug()).status_code == 201
+    assert refill_spares(owner, 1) is False
 
 
 def test_a_suspended_host_answers_like_an_unknown_one_at_once(platform: Platform) -> None:
