@@ -35,6 +35,12 @@ class VersionNotReadyError(ConflictError):
     code = "version_not_ready"
 
 
+class NoBaseVersionError(ConflictError):
+    """There is no earlier version that this one could be compared with."""
+
+    code = "no_base_version"
+
+
 class VersionFullError(ConflictError):
     """The version has as many modules or lessons as one version may have."""
 

@@ -177,7 +177,12 @@ class SampleWorld:
         return work_id
 
 
-DRAFTS_ONLY = frozenset({"listModules", "createModule", "setContentOrder", "publishCourseVersion"})
+DRAFTS_ONLY = frozenset(
+    {
+        *("listModules", "createModule", "setContentOrder", "publishCourseVersion"),
+        "diffCourseVersions",
+    }
+)
 TOKENS = {
     "readFile": "read token",
     "writeFilePart": "write token",

@@ -88,7 +88,7 @@ def operations(app: Flask, side: str) -> list[tuple[Rule, str, Operation]]:
 
 def path_of(app: Flask, rule: Rule, ids: TwinIds) -> str:
     known = {**ids.as_dict(), **SIGNED, "organization_id": uuid4()}
-    if rule.rule.endswith(("/modules", "/order")):
+    if rule.rule.endswith(("/modules", "/order", "/diff")):
         known["version_id"] = ids.draft_id  # content is edited in the draft
     if "/payment-accounts/" in rule.rule:
         known["provider_name"] = "stripe"
