@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from lms.courses.markdown import to_html
 from lms.courses.models import CourseVersion, Lesson, Module
 
 
@@ -93,7 +94,8 @@ def outline_of(tree: Tree) -> dict[str, Any]:
 
     Once it is published it is answered as it is stored, so what is not for learners is not in it.
 
-    Labels, dates and prices are not in it: they may change after publishing.
+    Labels, dates and prices are not in it: they may change after publishing. The HTML of lessons is
+    in it, so that a later renderer changes nothing of what learners see.
     """
     version = tree.version
     return {
@@ -182,6 +184,7 @@ def _lesson(tree: Tree, lesson: Lesson) -> dict[str, Any]:
         "kind": lesson.kind,
         "title": lesson.title,
         "content": lesson.content,
+        "content_html": to_html(lesson.content),
         "estimated_seconds": lesson.estimated_seconds,
         "required": lesson.required,
         "preview": lesson.preview,
