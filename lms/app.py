@@ -17,6 +17,7 @@ from lms.core.storage.base import Storage
 from lms.coupons import views as coupon_views
 from lms.courses import (
     content_views,
+    instructor_views,
     run_views,
     version_views,
     video_views,
@@ -48,6 +49,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     auth_views.blp,
     user_views.blp,
     course_views.blp,
+    instructor_views.blp,
     version_views.blp,
     content_views.blp,
     media_file_views.blp,

@@ -10,7 +10,7 @@ from uuid import UUID
 from lms.core.actor import Actor
 from lms.core.errors import ForbiddenError, InvalidInputError
 from lms.core.money import Money
-from lms.courses.errors import RunStateNotAllowedError
+from lms.courses.errors import NotCourseOwnerError, RunStateNotAllowedError
 
 MAX_MODULES = 200
 """Most modules of one version; keeps the outline, which is one document, bounded."""
@@ -48,6 +48,20 @@ def choose_instructor(actor: Actor, named: UUID | None) -> UUID:
     if not actor.is_admin:
         raise ForbiddenError("Only an admin creates courses for somebody else.", required="admin")
     return named
+
+
+def check_owner(actor: Actor, owner_id: UUID) -> None:
+    """Refuse who may edit a course but not choose who else does.
+
+    Args:
+        actor: teaches the course, or is an admin.
+        owner_id: to whom the course belongs.
+
+    Raises:
+        NotCourseOwnerError: the actor only co-teaches it.
+    """
+    if not actor.is_admin and actor.user_id != owner_id:
+        raise NotCourseOwnerError("Only the course's owner and admins choose who teaches it.")
 
 
 def completion_for(kind: str, given: dict[str, Any] | None) -> dict[str, Any]:

@@ -43,6 +43,8 @@ BODIES: dict[str, Any] = {
     "updateLesson": {"title": "New title"},
     "deleteLesson": None,
     "setContentOrder": {"modules": []},
+    "addCourseInstructor": None,
+    "removeCourseInstructor": None,
     "createMediaFile": {"file_name": "a.pdf", "content_type": "application/pdf", "size": 10},
     "deleteMediaFile": None,
     "completeMediaFile": None,
