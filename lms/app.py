@@ -16,6 +16,7 @@ from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
 from lms.coupons import views as coupon_views
 from lms.courses import (
+    authoring_views,
     content_views,
     instructor_views,
     run_views,
@@ -52,6 +53,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     instructor_views.blp,
     version_views.blp,
     content_views.blp,
+    authoring_views.blp,
     media_file_views.blp,
     video_views.blp,
     run_views.blp,

@@ -180,7 +180,7 @@ class SampleWorld:
 DRAFTS_ONLY = frozenset(
     {
         *("listModules", "createModule", "setContentOrder", "publishCourseVersion"),
-        "diffCourseVersions",
+        *("listVersionLessons", "diffCourseVersions"),
     }
 )
 TOKENS = {

@@ -10,7 +10,15 @@ from marshmallow import validate
 from lms.courses.markdown import to_html
 from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
 from lms.courses.policy import MAX_LESSONS, MAX_MODULES
-from lms.http.schemas import MAX_TEXT, Boolean, Integer, Schema, Text, UtcDateTime
+from lms.http.schemas import (
+    MAX_TEXT,
+    Boolean,
+    Integer,
+    PageQuery,
+    Schema,
+    Text,
+    UtcDateTime,
+)
 
 HTML_DESCRIPTION = (
     "`content` as sanitised HTML, to be shown as it is: CommonMark, tables and strikethrough; HTML"
@@ -165,6 +173,18 @@ class LessonOut(Schema):
         required=True, metadata={"description": "Its place; may have gaps after deletions."}
     )
     created_at = UtcDateTime(required=True)
+
+
+class VersionLessonQuery(PageQuery):
+    """Which lessons of a version."""
+
+    title = Text(
+        load_default=None,
+        metadata={
+            "description": "A part of their titles, in upper or lower case; no wildcards.",
+            "example": "grind",
+        },
+    )
 
 
 class ModuleOrderRef(Schema):
