@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
-from lms.core.errors import InvalidInputError
+from lms.core.errors import InvalidInputError, NotFoundError
 from lms.courses.diffing import Changes, Magnitude, VersionDiff, diff
 from lms.courses.errors import NoBaseVersionError
 from lms.courses.models import CourseVersion, Lesson, MediaFile, PublishedVersion
-from lms.courses.queries import draft_outline, taught_version
+from lms.courses.outline import unrendered_outline_of
+from lms.courses.queries import load_tree, taught_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def compare_versions(session: Session, base_id: UUID, target_id: UUID) -> Versio
     outlines: dict[UUID, dict[str, Any]] = {row.version_id: row.outline for row in rows}
     for version_id in ids:
         if version_id not in outlines:
-            outlines[version_id] = draft_outline(session, version_id)
+            outlines[version_id] = _draft(session, version_id)
     files = session.execute(
         select(MediaFile.id, MediaFile.asset_id)
         .join(Lesson, Lesson.id == MediaFile.lesson_id)
@@ -81,6 +82,13 @@ def compare_versions(session: Session, base_id: UUID, target_id: UUID) -> Versio
     )
     assets = {str(file_id): str(asset_id) for file_id, asset_id in files}
     return diff(outlines[base_id], outlines[target_id], assets)
+
+
+def _draft(session: Session, version_id: UUID) -> dict[str, Any]:
+    version = session.get(CourseVersion, version_id)
+    if version is None:
+        raise NotFoundError("There is no such version.")
+    return unrendered_outline_of(load_tree(session, version))
 
 
 def _named_base(session: Session, target: CourseVersion, base_id: UUID) -> CourseVersion:

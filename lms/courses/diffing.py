@@ -1,7 +1,8 @@
 """What changed between two versions of a course, by lineage. Pure.
 
-Both sides are outlines, as `lms.courses.outline.outline_of` makes them and `published_versions`
-keeps them. Ids are new in every version; a module or lesson is the same one where its lineage is.
+Both sides are outlines, as `lms.courses.outline` makes them and `published_versions` keeps them,
+rendered or not. Ids are new in every version; a module or lesson is the same one where its lineage
+is the same.
 """
 
 from __future__ import annotations

@@ -101,11 +101,9 @@ class LessonChangesOut(Schema):
     changed = ma.fields.List(ma.fields.Nested(ChangedLessonOut), required=True)
 
 
-class VersionDiffOut(Schema):
-    """What changed from `base` to `target`, by lineage."""
+class ContentChangesOut(Schema):
+    """What happened to the content of a course from one version to another."""
 
-    base = ma.fields.Nested(ComparedVersionOut, required=True)
-    target = ma.fields.Nested(ComparedVersionOut, required=True)
     magnitude = ma.fields.String(
         required=True,
         validate=validate.OneOf(MAGNITUDES),
@@ -116,6 +114,13 @@ class VersionDiffOut(Schema):
     )
     modules = ma.fields.Nested(ModuleChangesOut, required=True)
     lessons = ma.fields.Nested(LessonChangesOut, required=True)
+
+
+class VersionDiffOut(ContentChangesOut):
+    """What changed from `base` to `target`, by lineage."""
+
+    base = ma.fields.Nested(ComparedVersionOut, required=True)
+    target = ma.fields.Nested(ComparedVersionOut, required=True)
 
 
 DIFF_EXAMPLE = {

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from lms.core.ids import new_id
+from lms.courses import outline
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import Content, add_media, make_draft, make_published
 from tests.lms.courses.conftest import Api, counted
@@ -110,8 +111,8 @@ def test_a_replaced_file_is_a_change_of_its_lesson(
     instructor.post(f"/course-versions/{made.version_id}/publish")
     draft = new_draft(instructor, made)
     (lesson,) = lessons_of(instructor, modules_of(instructor, draft)[0])
-    outline = instructor.get(f"/course-versions/{draft}/outline").json
-    (file,) = outline["modules"][0]["lessons"][0]["media"]
+    content = instructor.get(f"/course-versions/{draft}/outline").json
+    (file,) = content["modules"][0]["lessons"][0]["media"]
     assert instructor.delete(f"/media-files/{file['media_file_id']}").status_code == 204
     with database.transaction(OrganizationScope(acme)) as session:
         add_media(session, UUID(lesson["id"]), instructor.person.id, kind="document")
@@ -194,13 +195,22 @@ def test_versions_are_compared_by_those_who_teach_the_course(
     assert admin.get(path).status_code == 200
 
 
+def test_comparing_drafts_renders_nothing(
+    instructor: Api, published: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = new_draft(instructor, published)
+    monkeypatch.delattr(outline, "to_html")
+
+    assert instructor.get(f"/course-versions/{draft}/diff").json["magnitude"] == "none"
+
+
 @pytest.mark.parametrize("publish", [True, False])
 def test_comparing_takes_as_many_statements_for_many_lessons_as_for_few(
     instructor: Api, database: Database, acme: UUID, app: Flask, publish: bool
 ) -> None:
     counts = []
-    for outline in ([["text"]], [["video", "text"] * 3] * 4):
-        made = make_published(database, acme, instructor.person, outline=outline)
+    for kinds in ([["text"]], [["video", "text"] * 3] * 4):
+        made = make_published(database, acme, instructor.person, outline=kinds)
         draft = new_draft(instructor, made)
         if publish:
             instructor.post(f"/course-versions/{draft}/publish")
