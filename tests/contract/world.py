@@ -36,15 +36,9 @@ USING_UP = frozenset(
         *("logout", "refreshTokens", "acceptInvitation", "updateUser"),
         *("deleteCourse", "deleteModule", "deleteLesson", "deleteMediaFile", "setContentOrder"),
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
-        *(
-            "enrollInRun",
-            "withdrawEnrollment",
-            "suspendEnrollment",
-            "refundPayment",
-            "completeMediaFile",
-            "retryJob",
-        ),
+        *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
         *("suspendOrganization", "suspendEnrollment", "updateRun"),
+        *("duplicateModule", "duplicateLesson"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""
@@ -184,7 +178,12 @@ class SampleWorld:
         return work_id
 
 
-DRAFTS_ONLY = frozenset({"listModules", "createModule", "setContentOrder", "publishCourseVersion"})
+DRAFTS_ONLY = frozenset(
+    {
+        *("listModules", "createModule", "setContentOrder", "publishCourseVersion"),
+        *("listVersionLessons", "diffCourseVersions"),
+    }
+)
 TOKENS = {
     "readFile": "read token",
     "writeFilePart": "write token",
