@@ -32,6 +32,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
+from lms.learning import standing_views
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -75,6 +76,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     refund_views.blp,
     webhook_views.blp,
     learning_views.blp,
+    standing_views.blp,
     platform_views.blp,
     reconcile_views.blp,
 )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
+from lms.learning.availability import Lock
 
 REMEDIES = {
     "pending": "Pay, or wait until it is approved.",
@@ -39,6 +42,21 @@ class EnrollmentHasNoAccessError(ForbiddenError):
             f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
             state=state,
             remedy=REMEDIES[state],
+        )
+
+
+class LessonLockedError(ConflictError):
+    """The lesson does not open yet: too early, or lessons before it are not done."""
+
+    code = "lesson_locked"
+
+    def __init__(self, lock: Lock) -> None:
+        available_at = lock.available_at and lock.available_at.astimezone(UTC).isoformat()
+        super().__init__(
+            f"This lesson is locked. {lock.remedy}",
+            reason=lock.reason,
+            available_at=available_at and available_at.replace("+00:00", "Z"),
+            lessons=[str(lesson_id) for lesson_id in lock.lessons],
         )
 
 

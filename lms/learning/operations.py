@@ -20,6 +20,7 @@ from lms.learning.errors import (
     NotMarkableByLearnerError,
     UnknownDurationError,
 )
+from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.learning.progress import (
     LONGEST_UNKNOWN_VIDEO,
     Activity,
@@ -38,16 +39,21 @@ DWELL_SLACK_SECONDS = 10
 # recorded, what was found explains why. The lock lets one report of an enrollment in at a time, so
 # that two lessons completed at once both count; foreign keys' own locks do not wait for it.
 # What lies behind a video's end does not count: players round, and its last second may be broken.
-RECORD = text("""
+RECORD = text(
+    f"""
     WITH found AS (
-        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id,
-               p.rules -> 'lessons' -> l.lineage_id::text AS rule
+        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule, k.*
           FROM enrollments e
           JOIN published_versions p ON p.version_id = e.version_id
          CROSS JOIN LATERAL (
-               SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
-                   AS lineage_id
+               SELECT n.lineage_id::uuid AS lineage_id,
+                      p.rules -> 'lessons' -> n.lineage_id AS rule
+                 FROM (SELECT p.rules -> 'lineages'
+                              ->> CAST(CAST(:lesson_id AS uuid) AS text) AS lineage_id
+                       OFFSET 0) n
+               OFFSET 0
          ) l
+         CROSS JOIN LATERAL ({LOCK}) k
          WHERE e.id = :enrollment_id AND e.user_id = :user_id AND l.lineage_id IS NOT NULL
            FOR NO KEY UPDATE OF e
     ), sent AS (
@@ -55,9 +61,9 @@ RECORD = text("""
                (found.rule ->> 'duration_seconds')::double precision AS duration,
                CAST(:watched AS int4multirange) AS watched
           FROM found
-         WHERE found.state = ANY(:opening_states)
+         WHERE found.state = ANY(:opening_states) AND found.lock_reason IS NULL
            AND (NOT CAST(:marked AS boolean)
-                OR found.rule #>> '{completion,rule}' = 'marked_by_learner')
+                OR found.rule -> 'completion' ->> 'rule' = 'marked_by_learner')
     ), recorded AS (
         INSERT INTO lesson_progress AS lp
                (enrollment_id, lesson_lineage_id, position_seconds, watched, dwell_seconds)
@@ -81,14 +87,17 @@ RECORD = text("""
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
            found.lineage_id, found.rule, recorded.position_seconds, recorded.dwell_seconds,
-           recorded.watched_seconds, recorded.completed_how, recorded.lesson_completed_at
+           recorded.watched_seconds, recorded.completed_how, recorded.lesson_completed_at,
+           found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
-""").columns(
+"""  # noqa: S608 - our own words
+).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
     *(column("lineage_id", Uuid), column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
+    *LOCK_COLUMNS,
 )
 
 COMPLETE_LESSON = text("""
@@ -169,6 +178,7 @@ def record_progress(
     Raises:
         NotFoundError: not their enrollment, or no such lesson in its version.
         EnrollmentNotActiveError: neither active nor completed.
+        LessonLockedError: the lesson does not open yet.
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
@@ -191,7 +201,7 @@ def record_progress(
         raise NotFoundError("There is no such lesson in an enrollment of yours.")
     rule = LessonRule.parse(recorded.rule)
     if recorded.watched_seconds is None:
-        _refuse(recorded.state, rule, report)
+        _refuse(recorded, rule, report)
     activity = Activity(
         viewed=report.viewed,
         marked=report.completed,
@@ -226,10 +236,11 @@ def record_progress(
     )
 
 
-def _refuse(state: str, rule: LessonRule, report: Report) -> NoReturn:
+def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
-    if state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(state)
+    if found.state not in OPENING_STATES:
+        raise EnrollmentNotActiveError(found.state)
+    require_open(found)
     if report.completed and rule.completion != "marked_by_learner":
         raise NotMarkableByLearnerError(
             f"You cannot mark this lesson as done. {rule.explanation}",
