@@ -26,7 +26,7 @@ Outline = dict[str, Any]
 LINEAGES = [str(new_id()) for _ in range(8)]
 """Few, so that two versions have many of them in common."""
 
-MODULE = {"title": "The grind", "summary": ""}
+MODULE = {"title": "The grind", "summary": "", "sequential": False}
 LESSON = {
     "kind": "text",
     "title": "Dialling in",
@@ -36,6 +36,7 @@ LESSON = {
     "preview": False,
     "weight": 1,
     "completion": {"rule": "viewed"},
+    "availability": None,
     "media": [],
 }
 FILE = {
@@ -233,6 +234,7 @@ def test_each_member_of_a_module_is_compared(member: str) -> None:
         ("estimated_seconds", 61, "minor"),
         ("preview", True, "minor"),
         ("media", [{**FILE, "media_file_id": "1"}], "minor"),
+        ("availability", {"after": "activation", "days": 7}, "minor"),
         ("required", False, "major"),
         ("weight", 2, "major"),
         ("completion", {"rule": "dwell", "seconds": 60}, "major"),
@@ -248,6 +250,12 @@ def test_each_member_of_a_lesson_is_compared_and_some_decide(
 
     assert [change.members for change in found.lessons.changed] == [(member,)]
     assert found.magnitude == magnitude
+
+
+def test_an_outline_from_before_there_was_availability_differs_in_nothing() -> None:
+    old = outline(["a"])
+    del old["modules"][0]["sequential"], old["modules"][0]["lessons"][0]["availability"]
+    assert compare(old, outline(["a"])).magnitude == "none"
 
 
 def test_every_member_that_is_compared_is_tried_here() -> None:

@@ -27,7 +27,12 @@ def draft(instructor: Api, database: Database, acme: UUID) -> Content:
         acme,
         instructor.person,
         outline=[["video", "text"], ["text"]],
-        lesson={"weight": 3, "required": False, "preview": True},
+        lesson={
+            "weight": 3,
+            "required": False,
+            "preview": True,
+            "availability": {"after": "run_start", "days": 7},
+        },
     )
 
 
