@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from lms.checkout import price_views, refund_views, webhook_views
+from lms.checkout import cancellation_views, price_views, refund_views, webhook_views
 from lms.checkout import views as checkout_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
@@ -66,6 +66,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     price_views.blp,
     checkout_views.blp,
     refund_views.blp,
+    cancellation_views.blp,
     webhook_views.blp,
     learning_views.blp,
     platform_views.blp,

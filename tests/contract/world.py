@@ -37,7 +37,7 @@ USING_UP = frozenset(
         *("deleteCourse", "deleteModule", "deleteLesson", "deleteMediaFile", "setContentOrder"),
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
         *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
-        *("suspendOrganization", "updateRun"),
+        *("suspendOrganization", "updateRun", "cancelRun"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""

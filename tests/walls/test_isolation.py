@@ -49,6 +49,8 @@ BODIES: dict[str, Any] = {
     "createTranscodingJob": None,
     "createCourseRun": None,  # filled in below: it names a version
     "updateRun": {"title": "New title"},
+    "rerunCourseRun": None,  # filled in below: it has dates
+    "cancelRun": {"reason": "The instructor has fallen ill."},
     "enrollInRun": {"payment": {"method": "wallet"}},
     "withdrawEnrollment": None,
     "recordLessonProgress": {"viewed": True},
@@ -113,7 +115,7 @@ def body_for(operation: Operation, method: str, ids: TwinIds) -> Any:
     if method == "GET":
         return None
     assert operation.id in BODIES, f"{operation.id} is a write that this test does not know"
-    if operation.id == "createCourseRun":
+    if operation.id in ("createCourseRun", "rerunCourseRun"):
         return {
             "version_id": str(ids.version_id),
             "title": "Another cohort",
