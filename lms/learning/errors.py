@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from lms.core.clock import rfc3339
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
 
 REMEDIES = {
@@ -39,6 +42,20 @@ class EnrollmentHasNoAccessError(ForbiddenError):
             f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
             state=state,
             remedy=REMEDIES[state],
+        )
+
+
+class AccessEndedError(ConflictError):
+    """The run's content may no longer be read: its access has ended."""
+
+    code = "access_ended"
+
+    def __init__(self, ended_at: datetime) -> None:
+        remedy = "Ask the course's staff to prolong it."
+        super().__init__(
+            f"Access to this run's content ended at {rfc3339(ended_at)}. {remedy}",
+            access_ended_at=rfc3339(ended_at),
+            remedy=remedy,
         )
 
 

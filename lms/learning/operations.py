@@ -16,6 +16,7 @@ from lms.core.errors import NotFoundError
 from lms.enrollments.operations import complete
 from lms.learning.access import OPENING_STATES
 from lms.learning.errors import (
+    AccessEndedError,
     EnrollmentNotActiveError,
     NotMarkableByLearnerError,
     UnknownDurationError,
@@ -41,8 +42,10 @@ DWELL_SLACK_SECONDS = 10
 RECORD = text("""
     WITH found AS (
         SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id,
+               CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
                p.rules -> 'lessons' -> l.lineage_id::text AS rule
           FROM enrollments e
+          JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
          CROSS JOIN LATERAL (
                SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
@@ -55,7 +58,7 @@ RECORD = text("""
                (found.rule ->> 'duration_seconds')::double precision AS duration,
                CAST(:watched AS int4multirange) AS watched
           FROM found
-         WHERE found.state = ANY(:opening_states)
+         WHERE found.state = ANY(:opening_states) AND found.access_ended_at IS NULL
            AND (NOT CAST(:marked AS boolean)
                 OR found.rule #>> '{completion,rule}' = 'marked_by_learner')
     ), recorded AS (
@@ -80,13 +83,15 @@ RECORD = text("""
                   AS watched_seconds
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
-           found.lineage_id, found.rule, recorded.position_seconds, recorded.dwell_seconds,
-           recorded.watched_seconds, recorded.completed_how, recorded.lesson_completed_at
+           found.lineage_id, found.access_ended_at, found.rule, recorded.position_seconds,
+           recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
+           recorded.lesson_completed_at
       FROM found LEFT JOIN recorded ON true
 """).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
-    *(column("lineage_id", Uuid), column("rule", JSONB), column("position_seconds", Double)),
+    *(column("lineage_id", Uuid), column("access_ended_at", DateTime(timezone=True))),
+    *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
 )
@@ -169,6 +174,7 @@ def record_progress(
     Raises:
         NotFoundError: not their enrollment, or no such lesson in its version.
         EnrollmentNotActiveError: neither active nor completed.
+        AccessEndedError: access to its run has ended.
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
@@ -191,7 +197,7 @@ def record_progress(
         raise NotFoundError("There is no such lesson in an enrollment of yours.")
     rule = LessonRule.parse(recorded.rule)
     if recorded.watched_seconds is None:
-        _refuse(recorded.state, rule, report)
+        _refuse(recorded, rule, report)
     activity = Activity(
         viewed=report.viewed,
         marked=report.completed,
@@ -226,10 +232,12 @@ def record_progress(
     )
 
 
-def _refuse(state: str, rule: LessonRule, report: Report) -> NoReturn:
+def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
-    if state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(state)
+    if found.state not in OPENING_STATES:
+        raise EnrollmentNotActiveError(found.state)
+    if found.access_ended_at is not None:
+        raise AccessEndedError(found.access_ended_at)
     if report.completed and rule.completion != "marked_by_learner":
         raise NotMarkableByLearnerError(
             f"You cannot mark this lesson as done. {rule.explanation}",

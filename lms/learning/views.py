@@ -50,13 +50,15 @@ blp = TenantBlueprint(
     id="getVersionOutline",
     returns=OutlineOut,
     etag=True,
+    refusals=(409,),
 )
 def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
     """Read the whole content of a version.
 
     For staff who teach the course, and for learners with an active or completed enrollment in the
     version. A published version never changes: keep it, and ask again with If-None-Match. Drafts
-    are for staff only. 403 tells which state of the enrollment closes the content.
+    are for staff only. 403 tells which state of the enrollment closes the content; 409
+    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
     if isinstance(outline, Outline):
@@ -93,10 +95,10 @@ def record_progress(
     """Report what the learner did in a lesson.
 
     For the learner, while the enrollment is active or completed; else 409 with its state and what
-    would change it. Send any of the members, as often as you like: played parts are joined,
-    skipping ahead does not count, and what is complete stays complete. The lesson completes by its
-    own rule; 403 when the learner marks one whose rule is another. With the last required lesson
-    the enrollment is completed.
+    would change it, or `access_ended` after the run's `access_ends_at`. Send any of the members, as
+    often as you like: played parts are joined, skipping ahead does not count, and what is complete
+    stays complete. The lesson completes by its own rule; 403 when the learner marks one whose rule
+    is another. With the last required lesson the enrollment is completed.
     """
     return operations.record_progress(call.session, call.actor, enrollment_id, lesson_id, body)
 
@@ -111,7 +113,8 @@ def record_progress(
 def get_download(call: Call, enrollment_id: UUID, media_file_id: UUID) -> SignedUrl:
     """Get a link that downloads a file of an enrollment's content.
 
-    For the learner, while the enrollment is active or completed. The link works for 15 minutes.
+    For the learner, while the enrollment is active or completed. The link works for 15 minutes. 409
+    `access_ended` after the run's `access_ends_at`.
     """
     asset, file_name = access.find_download(
         call.session, call.actor.user_id, enrollment_id, media_file_id
@@ -132,8 +135,9 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
     For learners whose active or completed enrollment contains it, for anyone signed in when it is
     a preview lesson's, and for staff who teach the course. The links work without a token, for the
     video's duration and an hour. When the right to watch ends, playlists stop at once; the picture
-    and the bytes that a playlist has named already stay readable until `expires_at`. 409 until it
-    can be played.
+    and the bytes that a playlist has named already stay readable until `expires_at`. 409
+    `video_not_ready` until it can be played, and `access_ended` after the `access_ends_at` of the
+    learner's run.
     """
     video = access.find_video(call.session, call.actor.user_id, video_id)
     renditions = queries.list_renditions(call.session, video_id)
@@ -195,7 +199,7 @@ def get_master(call: Call, token: str) -> Response:
     roles=PUBLIC,
     transaction="steps",
     content_type=PLAYLIST_TYPE,
-    refusals=(403,),
+    refusals=(403, 409),
 )
 def get_rendition_playlist(call: Call, token: str, label: str) -> Response:
     """Read the HLS media playlist of one resolution.
