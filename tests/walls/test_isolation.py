@@ -51,6 +51,7 @@ BODIES: dict[str, Any] = {
     "updateRun": {"title": "New title"},
     "rerunCourseRun": None,  # filled in below: it has dates
     "cancelRun": {"reason": "The instructor has fallen ill."},
+    "upgradeRun": {"target_version_id": str(uuid4()), "policy": "all"},
     "enrollInRun": {"payment": {"method": "wallet"}},
     "withdrawEnrollment": None,
     "recordLessonProgress": {"viewed": True},
