@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from lms.core import audit
@@ -62,13 +62,7 @@ STANDINGS = """
          WHERE CAST(:policy AS text) = 'all' OR NOT has_started
     )
 """
-
-
-def _with_standings(rest: str) -> TextClause:
-    return text(STANDINGS + rest)
-
-
-COUNT = _with_standings("""
+COUNTING = """
     SELECT count(*) AS moving,
            (SELECT count(*) FROM standing) - count(*) AS staying,
            (SELECT count(*) FROM enrollments WHERE run_id = :run_id AND state = 'completed')
@@ -77,12 +71,12 @@ COUNT = _with_standings("""
            count(*) FILTER (WHERE percent_after < percent_before) AS falling,
            count(*) FILTER (WHERE percent_after > percent_before) AS rising
       FROM moving
-""")
-LIST_EFFECTS = _with_standings("""
+"""
+LISTING = """
     SELECT id, user_id, state, percent_before, percent_after, completes
       FROM moving ORDER BY id LIMIT :most
-""")
-MOVE = _with_standings("""
+"""
+MOVING = """
     , moved AS (
         UPDATE enrollments
            SET version_id = :target_id, percent = moving.percent_after,
@@ -92,7 +86,11 @@ MOVE = _with_standings("""
         RETURNING enrollments.id, moving.completes
     )
     SELECT id FROM moved WHERE completes
-""")
+"""
+COUNT = text(STANDINGS + COUNTING)
+LIST_EFFECTS = text(STANDINGS + LISTING)
+MOVE = text(STANDINGS + MOVING)
+
 # On its own and before anything is computed: whoever reports progress holds the enrollment, so what
 # is seen from here on is what stands. Foreign keys that point at the rows do not wait.
 HOLD_ENROLLMENTS = text("""
