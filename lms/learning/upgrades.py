@@ -6,7 +6,7 @@ count on, removed ones leave the denominator, added ones are to be done yet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -33,26 +33,27 @@ Policy = Literal["all", "not_started"]
 MOST_EFFECTS = 1000
 """Most enrollments of which an upgrade tells what it does; it counts all."""
 
-# Of everybody who could go along: percent in the target version. The formula is `percent_of`'s.
+# Of everybody who could go along: percent in the target version. The formula is `percent_of`'s. The
+# rules are read once into a small map, and progress is looked up by its key for each enrollment, so
+# that no plan compares everybody with everybody.
 STANDINGS = """
-    WITH required AS (
-        SELECT l.key::uuid AS lineage_id, (l.value ->> 'weight')::bigint AS weight
+    WITH required AS MATERIALIZED (
+        SELECT jsonb_object_agg(l.key, l.value -> 'weight') AS weights,
+               sum((l.value ->> 'weight')::bigint)::bigint AS total
           FROM published_versions p CROSS JOIN LATERAL jsonb_each(p.rules -> 'lessons') AS l
          WHERE p.version_id = :target_id AND (l.value ->> 'required')::boolean
-    ), progress AS (
-        SELECT lp.enrollment_id,
-               COALESCE(sum(r.weight) FILTER (WHERE lp.completed_at IS NOT NULL), 0)::bigint AS done
-          FROM enrollments e
-          JOIN lesson_progress lp ON lp.enrollment_id = e.id
-          LEFT JOIN required r ON r.lineage_id = lp.lesson_lineage_id
-         WHERE e.run_id = :run_id
-         GROUP BY lp.enrollment_id
     ), standing AS (
-        SELECT e.id, e.user_id, e.state, e.percent AS percent_before,
-               progress.enrollment_id IS NOT NULL AS has_started,
-               COALESCE(100 * progress.done
-                        / NULLIF((SELECT sum(weight) FROM required)::bigint, 0), 0) AS percent_after
-          FROM enrollments e LEFT JOIN progress ON progress.enrollment_id = e.id
+        SELECT e.id, e.user_id, e.state, e.percent AS percent_before, progress.has_started,
+               COALESCE(100 * progress.done / required.total, 0) AS percent_after
+          FROM required
+         CROSS JOIN enrollments e
+         CROSS JOIN LATERAL (
+               SELECT count(*) > 0 AS has_started,
+                      sum((required.weights ->> lp.lesson_lineage_id::text)::bigint)
+                          FILTER (WHERE lp.completed_at IS NOT NULL)::bigint AS done
+                 FROM lesson_progress lp
+                WHERE lp.enrollment_id = e.id
+         ) AS progress
          WHERE e.run_id = :run_id AND e.version_id <> :target_id
            AND e.state IN ('pending', 'waitlisted', 'active', 'suspended')
     ), moving AS (
@@ -62,19 +63,19 @@ STANDINGS = """
          WHERE CAST(:policy AS text) = 'all' OR NOT has_started
     )
 """
-COUNTING = """
+FORESEEING = """
+    , first AS (
+        SELECT * FROM moving ORDER BY id LIMIT :most
+    )
     SELECT count(*) AS moving,
            (SELECT count(*) FROM standing) - count(*) AS staying,
            (SELECT count(*) FROM enrollments WHERE run_id = :run_id AND state = 'completed')
            AS completed,
            count(*) FILTER (WHERE completes) AS completing,
            count(*) FILTER (WHERE percent_after < percent_before) AS falling,
-           count(*) FILTER (WHERE percent_after > percent_before) AS rising
+           count(*) FILTER (WHERE percent_after > percent_before) AS rising,
+           (SELECT COALESCE(jsonb_agg(first ORDER BY first.id), '[]') FROM first) AS effects
       FROM moving
-"""
-LISTING = """
-    SELECT id, user_id, state, percent_before, percent_after, completes
-      FROM moving ORDER BY id LIMIT :most
 """
 MOVING = """
     , moved AS (
@@ -87,8 +88,7 @@ MOVING = """
     )
     SELECT id FROM moved WHERE completes
 """
-COUNT = text(STANDINGS + COUNTING)
-LIST_EFFECTS = text(STANDINGS + LISTING)
+FORESEE = text(STANDINGS + FORESEEING)
 MOVE = text(STANDINGS + MOVING)
 
 # On its own and before anything is computed: whoever reports progress holds the enrollment, so what
@@ -142,6 +142,18 @@ class Effect:
     percent_before: int
     percent_after: int
     completes: bool
+
+    @classmethod
+    def of(cls, moving: Mapping[str, Any]) -> Effect:
+        """Read a row of `moving`, as JSON has it."""
+        return cls(
+            enrollment_id=UUID(moving["id"]),
+            user_id=UUID(moving["user_id"]),
+            state=moving["state"],
+            percent_before=moving["percent_before"],
+            percent_after=moving["percent_after"],
+            completes=moving["completes"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,16 +225,24 @@ def upgrade_run(
     values: dict[str, Any] = {"run_id": run_id, "target_id": target.id, "policy": policy}
     if not dry_run:
         session.execute(HOLD_ENROLLMENTS, values)
-    counts = Counts(*session.execute(COUNT, values).one())
+    *numbers, effects = session.execute(FORESEE, {**values, "most": MOST_EFFECTS}).one()
+    counts = Counts(*numbers)
     if target == present and not counts.moving + counts.staying:
         raise VersionNotNewerError(
             "The run and everybody in it are in this version already.", number=target.number
         )
-    effects = session.execute(LIST_EFFECTS, {**values, "most": MOST_EFFECTS})
-    listed = [Effect(*row) for row in effects]
     if not dry_run:
         _move(session, actor, run, values, counts)
-    return Upgrade(run_id, run.version, dry_run, policy, present, target, counts, listed)
+    return Upgrade(
+        run_id=run_id,
+        version=run.version,
+        dry_run=dry_run,
+        policy=policy,
+        from_version=present,
+        to_version=target,
+        counts=counts,
+        effects=[Effect.of(one) for one in effects],
+    )
 
 
 def _move(
