@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from jobs import housekeeping, media, payments, transcode
+from jobs import housekeeping, media, payments, runs, transcode
 from jobs.claims import Claim
 from jobs.context import JobContext
 from lms.core import queue
@@ -34,5 +34,6 @@ HANDLERS: dict[str, Handler] = {
     queue.CHECK_UPLOAD: Handler(media.check_upload, media.gave_up),
     queue.SETTLE_PAYMENT: Handler(payments.settle_payment),
     queue.EXPIRE_ENROLLMENT: Handler(payments.expire_enrollment),
+    queue.CANCEL_RUN: Handler(runs.cancel_run),
     queue.FORGET_KEYS: Handler(housekeeping.forget_keys),
 }

@@ -6,7 +6,13 @@ from flask import Flask
 from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from lms.checkout import granting_views, price_views, refund_views, webhook_views
+from lms.checkout import (
+    cancellation_views,
+    granting_views,
+    price_views,
+    refund_views,
+    webhook_views,
+)
 from lms.checkout import views as checkout_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
@@ -32,7 +38,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
-from lms.learning import standing_views
+from lms.learning import standing_views, upgrade_views
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -74,9 +80,11 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     checkout_views.blp,
     granting_views.blp,
     refund_views.blp,
+    cancellation_views.blp,
     webhook_views.blp,
     learning_views.blp,
     standing_views.blp,
+    upgrade_views.blp,
     platform_views.blp,
     reconcile_views.blp,
 )

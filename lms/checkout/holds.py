@@ -29,6 +29,8 @@ FIND_OVERDUE = text("""
     SELECT count(*) FROM enrollments
      WHERE run_id = :run_id AND state = 'pending' AND hold_until <= now()
 """)
+# As enrolling does: whoever changes the version of the run's enrollments has locked it before them.
+HOLD_RUN = text("SELECT id FROM course_runs WHERE id = :run_id FOR SHARE")
 HAS_ROOM = text("""
     SELECT capacity IS NULL OR taken < capacity FROM run_seats WHERE run_id = :run_id
 """)
@@ -132,6 +134,7 @@ def make_room(session: Session, run_id: UUID) -> bool:
 
 
 def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:
+    session.execute(HOLD_RUN, {"run_id": run_id})
     done = session.execute(
         EXPIRE_OVERDUE,
         {

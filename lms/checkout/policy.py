@@ -78,23 +78,28 @@ def step_at(
 
 
 def quote_refund(
-    payment: Payment, *, enrollment_state: str, now: datetime, starts_at: datetime
+    payment: Payment, *, enrollment_state: str, run_state: str, now: datetime, starts_at: datetime
 ) -> Quote:
     """Return what one gets back who withdraws now.
 
     The policy says how much is given back in all, so what was given back before counts towards it,
-    and what the payer's bank took back for good (disputes) too.
+    and what the payer's bank took back for good (disputes) too. Of a cancelled run everything is
+    given back, whatever the policy says.
 
     Args:
         payment: with the policy that held when it was made.
         enrollment_state: of the enrollment that it paid for.
+        run_state: of its run.
         now: UTC, by the database's clock.
         starts_at: when the run starts, UTC.
     """
     reason = _nothing_because(payment, enrollment_state)
     if reason is not None:
         return Quote(Step(0), nothing_because=reason)
-    step = step_at(payment.refund_policy, now=now, starts_at=starts_at)
+    if run_state == "cancelled":
+        step = Step(100)
+    else:
+        step = step_at(payment.refund_policy, now=now, starts_at=starts_at)
     in_all = payment.amount * step.percent // 100
     amount = max(in_all - payment.refunded_amount - payment.lost_amount, 0)
     if amount > 0:

@@ -53,12 +53,18 @@ def refund_quote(session: Session, actor: Actor, payment_id: UUID) -> QuotedRefu
     """
     payment = queries.payment(session, actor, payment_id)
     query = (
-        select(Enrollment.state, CourseRun.starts_at, func.now())
+        select(Enrollment.state, CourseRun.state, CourseRun.starts_at, func.now())
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.payment_id == payment.id)
     )
-    row = session.execute(query).one()
-    quote = quote_refund(payment, enrollment_state=row[0], now=row[2], starts_at=row[1])
+    enrollment_state, run_state, starts_at, now = session.execute(query).one()
+    quote = quote_refund(
+        payment,
+        enrollment_state=enrollment_state,
+        run_state=run_state,
+        now=now,
+        starts_at=starts_at,
+    )
     return QuotedRefund(
         payment_id=payment.id,
         currency=payment.currency,
@@ -69,5 +75,5 @@ def refund_quote(session: Session, actor: Actor, payment_id: UUID) -> QuotedRefu
         next_percent=quote.step.next_percent,
         nothing_because=quote.nothing_because,
         destination=None if payment.method == "free" else payment.method,
-        quoted_at=row[2],
+        quoted_at=now,
     )

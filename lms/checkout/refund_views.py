@@ -108,9 +108,10 @@ def get_refund_quote(call: Call, payment_id: UUID) -> QuotedRefund:
 
     Of a payment of yours, or any for admins; any other one is 404. By the refund policy that held
     when it was paid: `percent` of what was paid until `until`, then `next_percent`, less what was
-    given back before. Without a policy it is all until the run starts. When `amount` is 0,
-    `nothing_because` says why: `not_paid` (money that arrives after you left is given back in
-    full), `free`, `disputed` (the bank decides about the money), `already_given_back`,
-    `enrollment_completed`, `enrollment_ended`, `after_last_step` or `step_gives_nothing`.
+    given back before. Without a policy it is all until the run starts; when the run is cancelled it
+    is all. When `amount` is 0, `nothing_because` says why: `not_paid` (money that arrives after you
+    left is given back in full), `free`, `disputed` (the bank decides about the money),
+    `already_given_back`, `enrollment_completed`, `enrollment_ended`, `after_last_step` or
+    `step_gives_nothing`.
     """
     return queries.refund_quote(call.session, call.actor, payment_id)

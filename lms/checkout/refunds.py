@@ -245,7 +245,7 @@ def refund_owed(
     Returns:
         The new refund; None when nothing is owed.
     """
-    owed = min(refund.amount - given, _left(payment))
+    owed = min(refund.amount - given, left_of(payment))
     if owed <= 0:
         return None
     return begin_refund(
@@ -280,6 +280,13 @@ def refund_late_money(
     )
 
 
+def left_of(payment: Payment) -> int:
+    """Return how much of a payment may still be given back, in minor units of its currency."""
+    if payment.state != "succeeded":
+        return 0
+    return max(payment.amount - payment.refunded_amount - payment.lost_amount, 0)
+
+
 def _refusal(
     session: Session, payment_id: UUID, amount: int | None
 ) -> NotRefundableError | PaymentDisputedError | CurrencyMismatchError:
@@ -290,7 +297,7 @@ def _refusal(
             "The payer contests this payment at their bank, which has the money until it decides.",
             disputed_at=payment.disputed_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         )
-    left = Money(_left(payment), payment.currency)
+    left = Money(left_of(payment), payment.currency)
     if 0 < (left.amount if amount is None else amount) <= left.amount:
         wallet = session.scalar(select(Wallet.currency).where(Wallet.user_id == payment.user_id))
         return CurrencyMismatchError(
@@ -309,9 +316,3 @@ def _refusal(
         lost={"amount": payment.lost_amount, "currency": payment.currency},
         left={"amount": left.amount, "currency": left.currency},
     )
-
-
-def _left(payment: Payment) -> int:
-    if payment.state != "succeeded":
-        return 0
-    return max(payment.amount - payment.refunded_amount - payment.lost_amount, 0)

@@ -161,13 +161,13 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     """Leave a run; your money goes back as the run's refund policy says.
 
     Yours, or any for admins. What was paid goes back to where it came from, in the part that the
-    policy gives at this moment; without a policy all of it before the run starts and nothing after.
-    What was given back before counts towards it: `GET /payments/{id}/refund-quote` tells the sum.
-    While the payer contests the payment at the bank, nothing is given back. A refund through the
-    provider may still be `created` or `pending` in the answer; one that the provider refuses says
-    so in `failure_code` and is asked for again by itself, and so is one whose account at the
-    provider cannot be used now. 409 `transition_not_allowed` when the enrollment has ended or is
-    completed.
+    policy gives at this moment; without a policy all of it before the run starts and nothing after;
+    of a cancelled run all of it. What was given back before counts towards it:
+    `GET /payments/{id}/refund-quote` tells the sum. While the payer contests the payment at the
+    bank, nothing is given back. A refund through the provider may still be `created` or `pending`
+    in the answer; one that the provider refuses says so in `failure_code` and is asked for again by
+    itself, and so is one whose account at the provider cannot be used now. 409
+    `transition_not_allowed` when the enrollment has ended or is completed.
     """
     doorbell = call.use(Doorbell)
     with call.transaction() as session:

@@ -56,7 +56,7 @@ def withdraw(
     """End an enrollment; a paid one is refunded as its policy says at this moment.
 
     What was given back before counts towards what the policy gives. A pending one is cancelled;
-    should its payment arrive yet, it is given back in full.
+    should its payment arrive yet, it is given back in full. Of a cancelled run all is given back.
 
     Args:
         session: the organization's session.
@@ -81,24 +81,47 @@ def find_withdrawal(session: Session, enrollment_id: UUID, subject_id: UUID) -> 
     return Withdrawal(session.get_one(Enrollment, enrollment_id), session.get(Refund, subject_id))
 
 
+def cancel_unpaid(session: Session, enrollment_id: UUID, payment_id: UUID, change: Change) -> bool:
+    """Cancel a pending enrollment, with its coupon's use; money that arrives yet is late money.
+
+    Args:
+        session: the organization's session.
+        enrollment_id: which.
+        payment_id: its payment.
+        change: who and why.
+
+    Returns:
+        Whether it was waiting for its money until now.
+    """
+    cancelled = session.execute(CANCEL_UNPAID, {"id": payment_id}).one_or_none()
+    if cancelled is None:
+        return False
+    move(session, enrollment_id, "cancelled", change)
+    if cancelled.coupon_used:
+        redemptions.give_back(session, [payment_id])
+    return True
+
+
 def _withdraw(
     session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, subject_id: UUID
 ) -> None:
-    enrollment, payment, starts_at, now = _find(session, actor, enrollment_id)
+    enrollment, payment, run, now = _find(session, actor, enrollment_id)
     change = Change("withdrawn", actor.user_id, subject_id)
     if enrollment.state == "pending":
-        cancelled = session.execute(CANCEL_UNPAID, {"id": payment.id}).one_or_none()
-        if cancelled is None:
+        if not cancel_unpaid(session, enrollment_id, payment.id, change):
             refuse(session, enrollment_id, "cancelled")
-        move(session, enrollment_id, "cancelled", change)
-        if cancelled.coupon_used:
-            redemptions.give_back(session, [payment.id])
         return
     if enrollment.state not in WITHDRAWABLE_STATES:
         refuse(session, enrollment_id, "withdrawn")
     session.execute(HOLD_MONEY, {"id": payment.id})
     session.refresh(payment)
-    quote = quote_refund(payment, enrollment_state=enrollment.state, now=now, starts_at=starts_at)
+    quote = quote_refund(
+        payment,
+        enrollment_state=enrollment.state,
+        run_state=run.state,
+        now=now,
+        starts_at=run.starts_at,
+    )
     if quote.amount > 0:
         begin_refund(
             session,
@@ -119,9 +142,9 @@ def _withdraw(
 
 def _find(
     session: Session, actor: Actor, enrollment_id: UUID
-) -> tuple[Enrollment, Payment, datetime, datetime]:
+) -> tuple[Enrollment, Payment, CourseRun, datetime]:
     query = (
-        select(Enrollment, Payment, CourseRun.starts_at, func.now())
+        select(Enrollment, Payment, CourseRun, func.now())
         .join(Payment, Payment.id == Enrollment.payment_id)
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.id == enrollment_id)

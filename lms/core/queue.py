@@ -24,6 +24,7 @@ TRANSCODE_VIDEO = "transcode_video"
 CHECK_UPLOAD = "check_upload"
 EXPIRE_ENROLLMENT = "expire_enrollment"
 SETTLE_PAYMENT = "settle_payment"
+CANCEL_RUN = "cancel_run"
 FORGET_KEYS = "forget_keys"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
@@ -31,6 +32,7 @@ QUEUES: dict[str, Literal["media", "default"]] = {
     CHECK_UPLOAD: "media",
     EXPIRE_ENROLLMENT: "default",
     SETTLE_PAYMENT: "default",
+    CANCEL_RUN: "default",
     FORGET_KEYS: "default",
 }
 DOORBELL = "lms:doorbell"

@@ -87,3 +87,9 @@ class RunStateNotAllowedError(ConflictError):
     """A run does not go from its state to the one asked for."""
 
     code = "run_state_not_allowed"
+
+
+class VersionNotNewerError(ConflictError):
+    """The run, and everybody in it, is in this version or a newer one already."""
+
+    code = "version_not_newer"

@@ -201,7 +201,8 @@ class CourseRun(TenantBase):
 
     `price_amount` is in minor units of `currency`, 0 is free. `refund_policy` is a list of
     `{"until": RFC 3339, "percent": 0..100}`. The phase (upcoming, enrollment open, ...) is derived
-    from the dates by the database's clock and stored nowhere.
+    from the dates by the database's clock and stored nowhere. Learners may read the content until
+    `access_ends_at`, or for ever when that is None.
     """
 
     __tablename__ = "course_runs"
@@ -220,6 +221,14 @@ class CourseRun(TenantBase):
         ),
         CheckConstraint("price_amount >= 0", name="price_not_negative"),
         CheckConstraint("capacity > 0", name="capacity_positive"),
+        CheckConstraint("access_ends_at >= ends_at", name="access_ends_after_it"),
+        CheckConstraint(
+            "(state = 'cancelled') = (cancelled_at IS NOT NULL)", name="cancelled_has_a_date"
+        ),
+        CheckConstraint(
+            "num_nonnulls(cancelled_at, cancelled_by, cancel_reason) IN (0, 3)",
+            name="cancelled_by_somebody_for_a_reason",
+        ),
         Index("ix_course_runs_course_id", "course_id"),
     )
 
@@ -232,11 +241,15 @@ class CourseRun(TenantBase):
     ends_at: Mapped[datetime]
     enrollment_opens_at: Mapped[datetime]
     enrollment_closes_at: Mapped[datetime]
+    access_ends_at: Mapped[datetime | None]
     capacity: Mapped[int | None]
     price_amount: Mapped[int] = mapped_column(server_default="0")
     currency: Mapped[str]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     refund_policy: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
+    cancelled_at: Mapped[datetime | None]
+    cancelled_by: Mapped[UUID | None]
+    cancel_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +38,9 @@ RUN_TRANSITIONS: dict[str, tuple[str, ...]] = {
     "cancelled": (),
 }
 """Where a run's state may go by an edit; cancelling is an operation of its own."""
+
+CANCELLABLE_STATES = ("scheduled",)
+"""States of a run from which it may be cancelled."""
 
 
 def choose_instructor(actor: Actor, named: UUID | None) -> UUID:
@@ -111,11 +114,12 @@ def check_room_for_lessons(count: int) -> None:
     _check_room("lessons", count, MAX_LESSONS)
 
 
-def check_run_dates(dates: Mapping[str, datetime]) -> None:
+def check_run_dates(dates: Mapping[str, datetime], access_ends_at: datetime | None) -> None:
     """Refuse dates in an impossible order, each with its pointer.
 
     Args:
         dates: `starts_at`, `ends_at`, `enrollment_opens_at`, `enrollment_closes_at`, in UTC.
+        access_ends_at: until when learners may read the content, UTC; None is for ever.
 
     Raises:
         InvalidInputError: with every violation.
@@ -138,6 +142,13 @@ def check_run_dates(dates: Mapping[str, datetime]) -> None:
             {
                 "pointer": "/enrollment_closes_at",
                 "message": "Enrollment must close before the run ends, or with it.",
+            }
+        )
+    if access_ends_at is not None and access_ends_at < dates["ends_at"]:
+        errors.append(
+            {
+                "pointer": "/access_ends_at",
+                "message": "Access must not end before the run does.",
             }
         )
     if errors:
@@ -172,6 +183,40 @@ def check_run_transition(present: str, wanted: str) -> None:
         raise RunStateNotAllowedError(
             f"A run that is {present} cannot become {wanted}.", state=present, allowed=allowed
         )
+
+
+def check_cancellable(state: str) -> None:
+    """Refuse to cancel a run that is not offered.
+
+    Raises:
+        RunStateNotAllowedError: with what its state may become instead.
+    """
+    if state not in CANCELLABLE_STATES:
+        raise RunStateNotAllowedError(
+            f"A run that is {state} cannot be cancelled.",
+            state=state,
+            allowed=list(RUN_TRANSITIONS[state]),
+        )
+
+
+def shifted(moment: datetime, by: timedelta) -> datetime:
+    """Return a moment of an earlier run as it is in the next one.
+
+    Args:
+        moment: of the earlier run, UTC.
+        by: how much later the next one is.
+
+    Raises:
+        InvalidInputError: it would be in a year that no calendar here has.
+    """
+    try:
+        there = moment + by
+    except OverflowError:
+        there = None
+    if there is None or not 1970 <= there.year <= 9998:
+        message = "What depends on the dates of the earlier run would be out of all time."
+        raise InvalidInputError(message, errors=[{"pointer": "/starts_at", "message": message}])
+    return there
 
 
 def _check_room(what: str, count: int, limit: int) -> None:

@@ -15,7 +15,7 @@ from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.core.money import Money
 from lms.core.pagination import Page, paginate
-from lms.courses.learners import learns_in_run
+from lms.courses.learners import enrollments_left, learns_in_run
 from lms.courses.models import CourseRun, RunSeats
 from lms.courses.queries import taught_by, visible_course
 
@@ -58,11 +58,13 @@ class RunView:
         run: the row; its `version` is the ETag, which enrolling does not change.
         phase: one of `PHASES`, at the moment of reading.
         seats: at the moment of reading.
+        enrollments_left: of a cancelled run, how many have yet to be ended; None of any other.
     """
 
     run: CourseRun
     phase: str
     seats: Seats
+    enrollments_left: int | None
 
     @property
     def version(self) -> int:
@@ -97,14 +99,14 @@ def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
         NotFoundError: there is none that they may know of.
     """
     row = session.execute(
-        select(CourseRun, PHASE, RunSeats.capacity, RunSeats.taken)
+        select(CourseRun, PHASE, RunSeats.capacity, RunSeats.taken, enrollments_left())
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
         .where(CourseRun.id == run_id, or_(runs_visible_to(actor), learns_in_run(actor)))
     ).first()
     if row is None:
         raise NotFoundError("There is no such run for you.")
-    run, phase, capacity, taken = row
-    return RunView(run, phase, Seats(capacity, taken))
+    run, phase, capacity, taken, left = row
+    return RunView(run, phase, Seats(capacity, taken), left)
 
 
 def taught_run(session: Session, actor: Actor, run_id: UUID) -> CourseRun:
@@ -145,9 +147,11 @@ def list_runs_of_course(
 def _views(session: Session, runs: Iterable[CourseRun]) -> Sequence[RunView]:
     runs = list(runs)
     rows = session.execute(
-        select(CourseRun.id, PHASE, RunSeats.capacity, RunSeats.taken)
+        select(CourseRun.id, PHASE, RunSeats.capacity, RunSeats.taken, enrollments_left())
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
         .where(CourseRun.id.in_([run.id for run in runs]))
     )
-    found = {key: (phase, Seats(capacity, taken)) for key, phase, capacity, taken in rows}
+    found = {
+        key: (phase, Seats(capacity, taken), left) for key, phase, capacity, taken, left in rows
+    }
     return [RunView(run, *found[run.id]) for run in runs]

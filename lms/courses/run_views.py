@@ -9,7 +9,13 @@ from lms.core.pagination import Page
 from lms.courses import run_queries as queries
 from lms.courses.operations import runs as operations
 from lms.courses.run_queries import RunView
-from lms.courses.schemas.runs import RUN_EXAMPLE, CourseRunIn, CourseRunOut, CourseRunPatch
+from lms.courses.schemas.runs import (
+    RUN_EXAMPLE,
+    CourseRunAgainIn,
+    CourseRunIn,
+    CourseRunOut,
+    CourseRunPatch,
+)
 from lms.http.blueprint import STAFF, TenantBlueprint
 from lms.http.call import Call
 
@@ -59,6 +65,31 @@ def create_run(call: Call, body: dict[str, Any], course_id: UUID) -> RunView:
 
 
 @blp.operation(
+    "POST",
+    "/runs/<uuid:run_id>/rerun",
+    id="rerunCourseRun",
+    body=CourseRunAgainIn,
+    returns=CourseRunOut,
+    status=201,
+    roles=STAFF,
+    etag=True,
+    refusals=(409,),
+    example=RUN_EXAMPLE,
+)
+def rerun(call: Call, body: dict[str, Any], run_id: UUID) -> RunView:
+    """Schedule the next run after the model of an earlier one.
+
+    For those who teach the course and for admins. Title and dates are new; the version, price,
+    seats, time zone, refund policy and end of access are the earlier run's unless you give others.
+    The steps of the policy keep their distance to the start, the end of access its distance to the
+    end. The earlier run may be in any state, and stays as it is. 409 `version_not_published` when
+    its version is archived: name another one, `latest_version_id` for example. 422 when dates are
+    out of order or the price is not in the organization's currency.
+    """
+    return operations.rerun(call.session, call.actor, run_id, body)
+
+
+@blp.operation(
     "GET",
     "/runs",
     id="listRuns",
@@ -86,8 +117,8 @@ def list_runs(call: Call, query: dict[str, Any]) -> Page[RunView]:
 def get_run(call: Call, run_id: UUID) -> RunView:
     """Read a run: of your courses, scheduled, or one that you are enrolled in.
 
-    `seats` and `phase` are as of now and do not change the ETag, which is that of the run's own
-    fields.
+    `seats`, `phase` and `enrollments_left` are as of now and do not change the ETag, which is that
+    of the run's own fields. A cancelled run says when and why.
     """
     return queries.run_of(call.session, call.actor, run_id)
 
@@ -108,9 +139,9 @@ def update_run(call: Call, body: dict[str, Any], run_id: UUID) -> RunView:
     """Change a run.
 
     For those who teach the course and for admins. 409 `capacity_below_taken` when more seats are
-    taken than the new capacity; `run_has_learners` for another version while someone holds a seat;
-    `version_not_published` for one that is not published; `run_state_not_allowed` with what is
-    `allowed`.
+    taken than the new capacity; `run_has_learners` for another version while someone holds a seat
+    (`POST /runs/{id}/upgrade` moves them to a newer one); `version_not_published` for one that is
+    not published; `run_state_not_allowed` with what is `allowed`.
     """
     return operations.update_run(
         call.session, call.actor, run_id, body, expected=call.expected_version()

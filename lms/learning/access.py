@@ -7,24 +7,43 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Text, Uuid, bindparam, column, literal_column, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    literal_column,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.courses.models import CourseVersion, MediaFile, PublishedVersion
+from lms.courses.models import CourseRun, CourseVersion, MediaFile, PublishedVersion
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
-from lms.learning.errors import EnrollmentHasNoAccessError
+from lms.learning.errors import AccessEndedError, EnrollmentHasNoAccessError
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.media.models import MediaAsset
 
 OPENING_STATES = ("active", "completed")
-"""States of an enrollment that open its content."""
+"""States of an enrollment that open its content, until access to its run ends."""
+
+ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
+    (CourseRun.access_ends_at <= func.now(), CourseRun.access_ends_at)
+)
+"""When access to a run ended, by PostgreSQL's clock; NULL while it has not."""
 
 LESSON_WITH = """
     SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
@@ -39,7 +58,8 @@ LESSON_WITH = """
 FIND_VIDEO = text(
     f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
-           e.state AS enrollment_state, e.lock_reason, e.available_at, e.open_lessons,
+           e.state AS enrollment_state, e.access_ended_at, e.lock_reason, e.available_at,
+           e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
                  SELECT FROM media_files f
@@ -56,12 +76,18 @@ FIND_VIDEO = text(
       FROM videos v
       JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
       LEFT JOIN LATERAL (
-           SELECT e.state, k.* FROM enrollments e
+           SELECT e.state,
+                  CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+                  k.*
+             FROM enrollments e
+             JOIN course_runs r ON r.id = e.run_id
              JOIN published_versions p ON p.version_id = e.version_id
             CROSS JOIN LATERAL ({LESSON_WITH.format(member="video_id")}) l
             CROSS JOIN LATERAL ({LOCK}) k
             WHERE e.user_id = u.id AND p.outline @> :contained
-            ORDER BY e.state IN ('active', 'completed') DESC, k.lock_reason IS NULL DESC, e.id DESC
+            ORDER BY e.state IN ('active', 'completed') DESC,
+                     r.access_ends_at IS NULL OR r.access_ends_at > now() DESC,
+                     k.lock_reason IS NULL DESC, e.id DESC
             LIMIT 1) e ON true
      WHERE v.id = :video_id
 """  # noqa: S608 - our own words
@@ -104,6 +130,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
     Raises:
         NotFoundError: no such video, or nothing to do with this user.
         EnrollmentHasNoAccessError: they have an enrollment with it that does not open it now.
+        AccessEndedError: they have one that would, but access to its run has ended.
         LessonLockedError: its lesson does not open yet.
     """
     row = session.execute(
@@ -118,7 +145,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
     if row is None or not (row.open_without_enrollment or row.enrollment_state):
         raise NotFoundError("There is no such video for you.")
     if not row.open_without_enrollment:
-        require_opening(row.enrollment_state)
+        require_opening(row.enrollment_state, row.access_ended_at)
         require_open(row)
     return row
 
@@ -131,12 +158,20 @@ def find_download(
     Raises:
         NotFoundError: not their enrollment, or its version does not contain the file.
         EnrollmentHasNoAccessError: the enrollment does not open its content now.
+        AccessEndedError: access to its run has ended.
         LessonLockedError: its lesson does not open yet.
     """
     e, p = aliased(Enrollment, name="e"), aliased(PublishedVersion, name="p")
     query = (
-        select(e.state, MediaFile.file_name, MediaAsset, *LOCK_OF_FILE.c)
+        select(
+            e.state,
+            ACCESS_ENDED_AT.label("access_ended_at"),
+            MediaFile.file_name,
+            MediaAsset,
+            *LOCK_OF_FILE.c,
+        )
         .select_from(e)
+        .join(CourseRun, CourseRun.id == e.run_id)
         .join(p, p.version_id == e.version_id)
         .join(LESSON_WITH_FILE, true())
         .join(LOCK_OF_FILE, true())
@@ -147,7 +182,7 @@ def find_download(
     row = session.execute(query, {"media_file_id": media_file_id}).one_or_none()
     if row is None:
         raise NotFoundError("There is no such file in an enrollment of yours.")
-    require_opening(row.state)
+    require_opening(row.state, row.access_ended_at)
     require_open(row)
     return row.MediaAsset, row.file_name
 
@@ -175,30 +210,38 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
     Raises:
         NotFoundError: no such version, or nothing to do with the actor.
         EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
+        AccessEndedError: they have one that would, but access to its run has ended.
     """
-    enrollment_state = (
-        select(Enrollment.state)
+    enrolled = (
+        select(Enrollment.state, ACCESS_ENDED_AT.label("access_ended_at"))
+        .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
-        .order_by(Enrollment.state.in_(OPENING_STATES).desc(), Enrollment.id.desc())
+        .order_by(
+            Enrollment.state.in_(OPENING_STATES).desc(),
+            ACCESS_ENDED_AT.is_(None).desc(),
+            Enrollment.id.desc(),
+        )
         .limit(1)
-        .scalar_subquery()
+        .subquery()
     )
     query = (
         select(
             PublishedVersion.content_hash,
             FROZEN_OUTLINE.label("document"),
             taught_by(actor, CourseVersion.course_id).label("teaches"),
-            enrollment_state.label("enrollment_state"),
+            enrolled.c.state.label("enrollment_state"),
+            enrolled.c.access_ended_at,
         )
         .select_from(CourseVersion)
         .outerjoin(PublishedVersion, PublishedVersion.version_id == CourseVersion.id)
+        .outerjoin(enrolled, true())
         .where(CourseVersion.id == version_id)
     )
     row = session.execute(query).one_or_none()
     if row is None or not (row.teaches or row.enrollment_state):
         raise NotFoundError("There is no such version for you.")
     if not row.teaches:
-        require_opening(row.enrollment_state)
+        require_opening(row.enrollment_state, row.access_ended_at)
     if row.content_hash is None:
         return None
     return FrozenOutline(row.content_hash, _with_html(row.document))
@@ -219,14 +262,21 @@ def _with_html(document: str) -> str:
     return json.dumps(outline, ensure_ascii=False)
 
 
-def require_opening(state: str) -> None:
-    """Refuse an enrollment whose state does not open its content.
+def require_opening(state: str, access_ended_at: datetime | None) -> None:
+    """Refuse an enrollment that does not open its content, or not any more.
+
+    Args:
+        state: of the enrollment.
+        access_ended_at: when access to its run ended; None while it has not.
 
     Raises:
-        EnrollmentHasNoAccessError: with what would change it.
+        EnrollmentHasNoAccessError: its state does not, with what would change it.
+        AccessEndedError: access to its run has ended.
     """
     if state not in OPENING_STATES:
         raise EnrollmentHasNoAccessError(state)
+    if access_ended_at is not None:
+        raise AccessEndedError(access_ended_at)
 
 
 def _outline_with(media: dict[str, str], **lesson: Any) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import datetime
 
+from lms.core.clock import rfc3339
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from lms.learning.availability import Lock
 
@@ -51,12 +52,25 @@ class LessonLockedError(ConflictError):
     code = "lesson_locked"
 
     def __init__(self, lock: Lock) -> None:
-        available_at = lock.available_at and lock.available_at.astimezone(UTC).isoformat()
         super().__init__(
             f"This lesson is locked. {lock.remedy}",
             reason=lock.reason,
-            available_at=available_at and available_at.replace("+00:00", "Z"),
+            available_at=lock.available_at and rfc3339(lock.available_at),
             lessons=[str(lesson_id) for lesson_id in lock.lessons],
+        )
+
+
+class AccessEndedError(ConflictError):
+    """The run's content may no longer be read: its access has ended."""
+
+    code = "access_ended"
+
+    def __init__(self, ended_at: datetime) -> None:
+        remedy = "Ask the course's staff to prolong it."
+        super().__init__(
+            f"Access to this run's content ended at {rfc3339(ended_at)}. {remedy}",
+            access_ended_at=rfc3339(ended_at),
+            remedy=remedy,
         )
 
 

@@ -16,6 +16,7 @@ from lms.core.errors import NotFoundError
 from lms.enrollments.operations import complete
 from lms.learning.access import OPENING_STATES
 from lms.learning.errors import (
+    AccessEndedError,
     EnrollmentNotActiveError,
     NotMarkableByLearnerError,
     UnknownDurationError,
@@ -42,8 +43,11 @@ DWELL_SLACK_SECONDS = 10
 RECORD = text(
     f"""
     WITH found AS (
-        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule, k.*
+        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
+               CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+               k.*
           FROM enrollments e
+          JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
          CROSS JOIN LATERAL (
                SELECT n.lineage_id::uuid AS lineage_id,
@@ -61,7 +65,8 @@ RECORD = text(
                (found.rule ->> 'duration_seconds')::double precision AS duration,
                CAST(:watched AS int4multirange) AS watched
           FROM found
-         WHERE found.state = ANY(:opening_states) AND found.lock_reason IS NULL
+         WHERE found.state = ANY(:opening_states) AND found.access_ended_at IS NULL
+           AND found.lock_reason IS NULL
            AND (NOT CAST(:marked AS boolean)
                 OR found.rule -> 'completion' ->> 'rule' = 'marked_by_learner')
     ), recorded AS (
@@ -86,15 +91,16 @@ RECORD = text(
                   AS watched_seconds
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
-           found.lineage_id, found.rule, recorded.position_seconds, recorded.dwell_seconds,
-           recorded.watched_seconds, recorded.completed_how, recorded.lesson_completed_at,
-           found.lock_reason, found.available_at, found.open_lessons
+           found.lineage_id, found.access_ended_at, found.rule, recorded.position_seconds,
+           recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
+           recorded.lesson_completed_at, found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
 """  # noqa: S608 - our own words
 ).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
-    *(column("lineage_id", Uuid), column("rule", JSONB), column("position_seconds", Double)),
+    *(column("lineage_id", Uuid), column("access_ended_at", DateTime(timezone=True))),
+    *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
     *LOCK_COLUMNS,
@@ -178,6 +184,7 @@ def record_progress(
     Raises:
         NotFoundError: not their enrollment, or no such lesson in its version.
         EnrollmentNotActiveError: neither active nor completed.
+        AccessEndedError: access to its run has ended.
         LessonLockedError: the lesson does not open yet.
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
@@ -240,6 +247,8 @@ def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
     if found.state not in OPENING_STATES:
         raise EnrollmentNotActiveError(found.state)
+    if found.access_ended_at is not None:
+        raise AccessEndedError(found.access_ended_at)
     require_open(found)
     if report.completed and rule.completion != "marked_by_learner":
         raise NotMarkableByLearnerError(

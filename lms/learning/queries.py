@@ -91,6 +91,7 @@ def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline | 
     Raises:
         NotFoundError: there is none that the actor may know of; drafts are staff's alone.
         EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
+        AccessEndedError: they have one that would, but access to its run has ended.
     """
     published = find_outline(session, actor, version_id)
     if published is not None:

@@ -50,13 +50,15 @@ blp = TenantBlueprint(
     id="getVersionOutline",
     returns=OutlineOut,
     etag=True,
+    refusals=(409,),
 )
 def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
     """Read the whole content of a version.
 
     For staff who teach the course, and for learners with an active or completed enrollment in the
     version. A published version never changes: keep it, and ask again with If-None-Match. Drafts
-    are for staff only. 403 tells which state of the enrollment closes the content.
+    are for staff only. 403 tells which state of the enrollment closes the content; 409
+    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
     if isinstance(outline, Outline):
@@ -94,8 +96,9 @@ def record_progress(
     """Report what the learner did in a lesson.
 
     For the learner, while the enrollment is active or completed; else 409 `enrollment_not_active`
-    with its state and what would change it. 409 `lesson_locked` while the lesson is not open, with
-    the members of `locked` in the enrollment's progress: `reason`, `available_at`, `lessons`.
+    with its state and what would change it. 409 `access_ended` after the run's `access_ends_at`;
+    `lesson_locked` while the lesson is not open, with the members of `locked` in the enrollment's
+    progress: `reason`, `available_at`, `lessons`.
 
     Send any of the members, as often as you like: played parts are joined, skipping ahead does not
     count, and what is complete stays complete. The lesson completes by its own rule; 403 when the
@@ -115,8 +118,9 @@ def record_progress(
 def get_download(call: Call, enrollment_id: UUID, media_file_id: UUID) -> SignedUrl:
     """Get a link that downloads a file of an enrollment's content.
 
-    For the learner, while the enrollment is active or completed. The link works for 15 minutes.
-    409 `lesson_locked` with `reason`, `available_at` and `lessons` while its lesson is not open.
+    For the learner, while the enrollment is active or completed. The link works for 15 minutes. 409
+    `access_ended` after the run's `access_ends_at`; `lesson_locked` with `reason`, `available_at`
+    and `lessons` while its lesson is not open.
     """
     asset, file_name = access.find_download(
         call.session, call.actor.user_id, enrollment_id, media_file_id
@@ -138,8 +142,9 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
     a preview lesson's, and for staff who teach the course. The links work without a token, for the
     video's duration and an hour. When the right to watch ends, playlists stop at once; the picture
     and the bytes that a playlist has named already stay readable until `expires_at`. 409
-    `video_not_ready` until it can be played, and `lesson_locked` with `reason`, `available_at` and
-    `lessons` while its lesson is not open for the learner.
+    `video_not_ready` until it can be played, `access_ended` after the `access_ends_at` of the
+    learner's run, and `lesson_locked` with `reason`, `available_at` and `lessons` while its lesson
+    is not open for the learner.
     """
     video = access.find_video(call.session, call.actor.user_id, video_id)
     renditions = queries.list_renditions(call.session, video_id)

@@ -366,11 +366,15 @@ CREATE TABLE course_runs (
 	ends_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	enrollment_opens_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	enrollment_closes_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	access_ends_at TIMESTAMP WITH TIME ZONE, 
 	capacity BIGINT, 
 	price_amount BIGINT DEFAULT '0' NOT NULL, 
 	currency TEXT NOT NULL, 
 	time_zone TEXT DEFAULT 'UTC' NOT NULL, 
 	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
+	cancelled_at TIMESTAMP WITH TIME ZONE, 
+	cancelled_by UUID, 
+	cancel_reason TEXT, 
 	version BIGINT DEFAULT '1' NOT NULL, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_course_runs PRIMARY KEY (id), 
@@ -380,6 +384,9 @@ CREATE TABLE course_runs (
 	CONSTRAINT ck_course_runs_enrollment_opens_before_it_closes CHECK (enrollment_opens_at < enrollment_closes_at), 
 	CONSTRAINT ck_course_runs_price_not_negative CHECK (price_amount >= 0), 
 	CONSTRAINT ck_course_runs_capacity_positive CHECK (capacity > 0), 
+	CONSTRAINT ck_course_runs_access_ends_after_it CHECK (access_ends_at >= ends_at), 
+	CONSTRAINT ck_course_runs_cancelled_has_a_date CHECK ((state = 'cancelled') = (cancelled_at IS NOT NULL)), 
+	CONSTRAINT ck_course_runs_cancelled_by_somebody_for_a_reason CHECK (num_nonnulls(cancelled_at, cancelled_by, cancel_reason) IN (0, 3)), 
 	CONSTRAINT fk_course_runs_course_id_courses FOREIGN KEY(course_id) REFERENCES courses (id)
 );
 

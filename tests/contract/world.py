@@ -39,6 +39,7 @@ USING_UP = frozenset(
         *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
         *("suspendOrganization", "suspendEnrollment", "updateRun"),
         *("duplicateModule", "duplicateLesson"),
+        *("suspendOrganization", "updateRun", "cancelRun"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""

@@ -151,6 +151,8 @@ class Academy:
             "currency": "EUR",
             **changes,
         }
+        if run.get("state") == "cancelled":
+            run |= {"cancelled_at": at, "cancelled_by": teacher.id, "cancel_reason": "Too few."}
         with self.database.transaction(self.scope) as session:
             session.add(Course(id=course_id, instructor_id=teacher.id, title="Coffee roasting"))
             session.flush()

@@ -53,6 +53,9 @@ BODIES: dict[str, Any] = {
     "createTranscodingJob": None,
     "createCourseRun": None,  # filled in below: it names a version
     "updateRun": {"title": "New title"},
+    "rerunCourseRun": None,  # filled in below: it has dates
+    "cancelRun": {"reason": "The instructor has fallen ill."},
+    "upgradeRun": {"target_version_id": str(uuid4()), "policy": "all"},
     "enrollInRun": {"payment": {"method": "wallet"}},
     "withdrawEnrollment": None,
     "enrollLearner": {"user_id": "01935b80-11aa-7d02-b3c4-9a7e5d1f2c33", "reason": "Invoice"},
@@ -121,7 +124,7 @@ def body_for(operation: Operation, method: str, ids: TwinIds) -> Any:
     if method == "GET":
         return None
     assert operation.id in BODIES, f"{operation.id} is a write that this test does not know"
-    if operation.id == "createCourseRun":
+    if operation.id in ("createCourseRun", "rerunCourseRun"):
         return {
             "version_id": str(ids.version_id),
             "title": "Another cohort",

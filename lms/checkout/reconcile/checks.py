@@ -8,7 +8,7 @@ from sqlalchemy import Text, TextClause, bindparam, column, func, select
 from sqlalchemy.orm import Session
 
 from lms.checkout.reconcile.report import FINDINGS_SHOWN, CheckResult, Finding
-from lms.core.queue import EXPIRE_ENROLLMENT, SETTLE_PAYMENT
+from lms.core.queue import CANCEL_RUN, EXPIRE_ENROLLMENT, SETTLE_PAYMENT
 from lms.enrollments.models import LIVE_STATES, SEATED_STATES
 from tenants.session import organization_of
 
@@ -41,6 +41,7 @@ class Check:
                 "seated_states": list(SEATED_STATES),
                 "settle_payment": SETTLE_PAYMENT,
                 "expire_enrollment": EXPIRE_ENROLLMENT,
+                "cancel_run": CANCEL_RUN,
                 "findings_shown": FINDINGS_SHOWN,
             },
         ).all()

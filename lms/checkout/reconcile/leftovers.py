@@ -38,7 +38,14 @@ WORK_LOST = text("""
               FROM provider_attempts WHERE outcome IN ('unknown', 'pending')
             UNION
             SELECT 'enrollment', id, CAST(:expire_enrollment AS text)
-              FROM enrollments WHERE state = 'pending' AND hold_until IS NOT NULL) o
+              FROM enrollments WHERE state = 'pending' AND hold_until IS NOT NULL
+            UNION
+            SELECT 'run', r.id, CAST(:cancel_run AS text)
+              FROM course_runs r
+             WHERE r.state = 'cancelled'
+               AND EXISTS (SELECT FROM enrollments e
+                            WHERE e.run_id = r.id
+                              AND e.state IN ('pending', 'waitlisted', 'active', 'suspended'))) o
      WHERE NOT EXISTS (SELECT FROM platform.work w
                         WHERE w.organization_id = :organization_id AND w.kind = o.kind
                           AND w.subject_id = o.id AND w.state IN ('waiting', 'running'))

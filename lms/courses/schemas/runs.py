@@ -15,6 +15,8 @@ from lms.courses.run_queries import PHASES
 from lms.http.schemas import Integer, MoneySchema, Schema, Text, UtcDateTime
 
 MAX_CAPACITY = 1_000_000
+MAX_REASON = 500
+ACCESS = "Until when learners may read the content and report progress; null is for ever."
 MAX_REFUND_STEPS = 20
 EDITABLE_STATES = ("draft", "scheduled", "archived")
 
@@ -42,11 +44,12 @@ class RefundStep(Schema):
     percent = Integer(minimum=0, maximum=100, required=True)
 
 
-def _refund_policy(**kwargs: Any) -> ma.fields.List[Any]:
+def _refund_policy(*, further: str = "", **kwargs: Any) -> ma.fields.List[Any]:
+    description = f"Steps by rising `until`; empty is no refund by policy.{further}"
     return ma.fields.List(
         ma.fields.Nested(RefundStep),
         validate=[validate.Length(max=MAX_REFUND_STEPS), _ascending],
-        metadata={"description": "Steps by rising `until`; empty is no refund by policy."},
+        metadata={"description": description},
         **kwargs,
     )
 
@@ -68,6 +71,9 @@ class CourseRunIn(Schema):
     enrollment_opens_at = UtcDateTime(required=True)
     enrollment_closes_at = UtcDateTime(
         required=True, metadata={"description": "At the latest when the run ends."}
+    )
+    access_ends_at = UtcDateTime(
+        load_default=None, allow_none=True, metadata={"description": ACCESS, "example": None}
     )
     capacity = Integer(
         minimum=1,
@@ -105,10 +111,62 @@ class CourseRunPatch(Schema):
     ends_at = UtcDateTime()
     enrollment_opens_at = UtcDateTime()
     enrollment_closes_at = UtcDateTime()
+    access_ends_at = UtcDateTime(allow_none=True, metadata={"description": ACCESS, "example": None})
     capacity = Integer(minimum=1, maximum=MAX_CAPACITY, allow_none=True)
     price = ma.fields.Nested(MoneySchema)
     time_zone = ma.fields.String(validate=_known_time_zone)
     refund_policy = _refund_policy()
+
+
+class CourseRunAgainIn(Schema):
+    """The next run of a course, after the model of an earlier one, from which the rest is taken."""
+
+    title = Text(required=True, metadata={"example": "September 2027 cohort"})
+    starts_at = UtcDateTime(required=True)
+    ends_at = UtcDateTime(required=True)
+    enrollment_opens_at = UtcDateTime(required=True)
+    enrollment_closes_at = UtcDateTime(
+        required=True, metadata={"description": "At the latest when the run ends."}
+    )
+    version_id = ma.fields.UUID(
+        metadata={"description": "A published version of the course; the earlier run's if absent."}
+    )
+    state = ma.fields.String(
+        load_default="scheduled",
+        validate=validate.OneOf(("draft", "scheduled")),
+        metadata={"description": "A draft is seen by staff only."},
+    )
+    access_ends_at = UtcDateTime(
+        allow_none=True,
+        metadata={
+            "description": f"{ACCESS} If absent, as long after the end as in the earlier run.",
+            "example": None,
+        },
+    )
+    capacity = Integer(
+        minimum=1,
+        maximum=MAX_CAPACITY,
+        allow_none=True,
+        metadata={"description": "Most learners; null is unlimited."},
+    )
+    price = ma.fields.Nested(MoneySchema)
+    time_zone = ma.fields.String(validate=_known_time_zone, metadata={"example": "Europe/Berlin"})
+    refund_policy = _refund_policy(
+        further=" If absent, the earlier run's, each step as long before or after the start."
+    )
+
+
+class RunCancelIn(Schema):
+    """Why a run is cancelled."""
+
+    reason = Text(
+        required=True,
+        max_length=MAX_REASON,
+        metadata={
+            "description": "Its learners read it; no personal data.",
+            "example": "The instructor has fallen ill.",
+        },
+    )
 
 
 class RunSeatsOut(Schema):
@@ -145,10 +203,26 @@ class CourseRunOut(Schema):
     ends_at = UtcDateTime(required=True, attribute="run.ends_at")
     enrollment_opens_at = UtcDateTime(required=True, attribute="run.enrollment_opens_at")
     enrollment_closes_at = UtcDateTime(required=True, attribute="run.enrollment_closes_at")
+    access_ends_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        attribute="run.access_ends_at",
+        metadata={"description": ACCESS},
+    )
     price = ma.fields.Nested(MoneySchema, required=True)
     seats = ma.fields.Nested(RunSeatsOut, required=True)
     time_zone = ma.fields.String(required=True, attribute="run.time_zone")
     refund_policy = ma.fields.List(ma.fields.Nested(RefundStep), required=True)
+    cancelled_at = UtcDateTime(required=True, allow_none=True, attribute="run.cancelled_at")
+    cancel_reason = ma.fields.String(required=True, allow_none=True, attribute="run.cancel_reason")
+    enrollments_left = ma.fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Of a cancelled run: how many enrollments have yet to be ended and given"
+            " back, now. Null of any other run."
+        },
+    )
     created_at = UtcDateTime(required=True, attribute="run.created_at")
 
 
@@ -163,9 +237,13 @@ RUN_EXAMPLE = {
     "ends_at": "2027-03-15T17:00:00Z",
     "enrollment_opens_at": "2026-12-01T08:00:00Z",
     "enrollment_closes_at": "2027-01-25T08:00:00Z",
+    "access_ends_at": "2027-09-15T17:00:00Z",
     "price": {"amount": 4900, "currency": "EUR"},
     "seats": {"capacity": 24, "taken": 3, "available": 21},
     "time_zone": "Europe/Berlin",
     "refund_policy": [{"until": "2027-01-18T08:00:00Z", "percent": 100}],
+    "cancelled_at": None,
+    "cancel_reason": None,
+    "enrollments_left": None,
     "created_at": "2026-11-20T14:00:00Z",
 }

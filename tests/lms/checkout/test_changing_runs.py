@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from lms.checkout.holds import make_room
 from lms.checkout.orders import Order
 from lms.checkout.purchase import enroll
 from lms.core.ids import new_id
@@ -161,6 +162,27 @@ def test_a_full_run_gives_the_seats_of_those_who_did_not_pay_in_time(academy: Ac
         run_id=run_id,
     )
     assert states == [{"reason": "hold_ran_out"}] * 2
+    academy.assert_books_balance()
+
+
+def test_holds_that_run_out_wait_for_whoever_changes_their_run(academy: Academy) -> None:
+    run_id = academy.run(capacity=1)
+    purchase = academy.enroll(academy.person(), run_id, "provider", token="tok_pending")
+    overdue(academy, purchase.get_json())
+
+    def expire() -> bool:
+        with academy.database.transaction(academy.scope) as session:
+            return make_room(session, run_id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with academy.database.transaction(academy.scope) as session:
+            hold = text("SELECT id FROM course_runs WHERE id = :id FOR NO KEY UPDATE")
+            session.execute(hold, {"id": run_id})
+            waiting = pool.submit(expire)
+            academy.wait_for_a_lock()
+            held = text("SELECT id FROM payments WHERE run_id = :id FOR NO KEY UPDATE NOWAIT")
+            assert len(session.execute(held, {"id": run_id}).all()) == 1
+        assert waiting.result(DEADLINE) is True
     academy.assert_books_balance()
 
 

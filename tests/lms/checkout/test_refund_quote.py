@@ -230,7 +230,13 @@ def paid(amount: int, refunded: int, policy: list[tuple[float, int]]) -> Payment
 
 
 def rule(payment: Payment, state: str = "active") -> Quote:
-    return quote_refund(payment, enrollment_state=state, now=AT, starts_at=AT + timedelta(days=7))
+    return quote_refund(
+        payment,
+        enrollment_state=state,
+        run_state="scheduled",
+        now=AT,
+        starts_at=AT + timedelta(days=7),
+    )
 
 
 def test_never_more_than_is_left_and_never_less_than_nothing() -> None:

@@ -118,6 +118,8 @@ def test_a_run_cannot_deliver_another_courses_version(
         ({"ends_at": at(10)}, {"/ends_at", "/enrollment_closes_at"}),
         ({"enrollment_closes_at": at(-1)}, {"/enrollment_closes_at"}),
         ({"enrollment_closes_at": at(41)}, {"/enrollment_closes_at"}),
+        ({"access_ends_at": at(39)}, {"/access_ends_at"}),
+        ({"access_ends_at": "2027-03-01"}, {"/access_ends_at"}),
         ({"starts_at": "2027-01-01T00:00:00"}, {"/starts_at"}),
         ({"price": {"amount": 1, "currency": "USD"}}, {"/price/currency"}),
         ({"price": {"amount": -1, "currency": "EUR"}}, {"/price/amount"}),
@@ -227,6 +229,19 @@ def test_a_patch_is_checked_against_the_dates_that_stay(
     assert refused.json["errors"][0]["pointer"] == "/ends_at"
 
 
+def test_access_ends_with_the_run_or_after_it_or_never(
+    instructor: Api, run: dict[str, Any]
+) -> None:
+    path, ends_at = f"/runs/{run['id']}", run["ends_at"]
+    assert run["access_ends_at"] is None
+
+    assert instructor.patch(path, {"access_ends_at": ends_at}).json["access_ends_at"] == ends_at
+    refused = instructor.patch(path, {"ends_at": at(41)})
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json["errors"]] == ["/access_ends_at"]
+    assert instructor.patch(path, {"access_ends_at": None}).json["access_ends_at"] is None
+
+
 def test_the_price_stays_in_the_organizations_currency(
     instructor: Api, run: dict[str, Any]
 ) -> None:
@@ -282,6 +297,7 @@ def test_the_version_can_change_until_someone_holds_a_seat(
     refused = instructor.patch(path, {"version_id": str(published.version_id)})
 
     assert (refused.status_code, refused.json["code"]) == (409, "run_has_learners")
+    assert f"POST {path}/upgrade" in refused.json["detail"]
     assert instructor.patch(path, {"title": "Still editable"}).status_code == 200
 
 

@@ -1,0 +1,39 @@
+"""End the enrollments of runs that were cancelled."""
+
+from __future__ import annotations
+
+from jobs import claims
+from jobs.claims import Claim
+from jobs.context import HandBackError, JobContext
+from lms.checkout.cancellations import end_enrollment, unfinished_enrollments
+from lms.core import queue
+
+ENROLLMENTS_AT_ONCE = 200
+"""So that a run of thousands never holds up others' work, nor outlasts RQ's limit."""
+
+
+def cancel_run(context: JobContext, claim: Claim) -> None:
+    """Handle CANCEL_RUN: end a cancelled run's enrollments, each in a transaction of its own.
+
+    Killed anywhere, it goes on with the next one that has not ended. When there are more than it
+    does at once, the rest is asked for anew.
+
+    Args:
+        context: the job's.
+        claim: on the work; its subject is the run.
+
+    Raises:
+        LostLeaseError: another worker has it by now.
+        HandBackError: this worker must stop.
+    """
+    with context.holding(claim) as session:
+        left = unfinished_enrollments(session, claim.subject_id, most=ENROLLMENTS_AT_ONCE)
+    for enrollment_id in left:
+        if context.should_stop():
+            raise HandBackError("stopping in the middle of a cancelled run")
+        with context.holding(claim) as session:
+            end_enrollment(session, context.doorbell, enrollment_id)
+    with context.holding(claim) as session:
+        claims.finish(session, claim)
+        if len(left) == ENROLLMENTS_AT_ONCE:
+            queue.enqueue(session, context.doorbell, queue.CANCEL_RUN, claim.subject_id)

@@ -1,0 +1,157 @@
+"""Cancelling a run: nobody enrolls any more, everybody leaves, and all their money goes back.
+
+The run is cancelled at once. Its enrollments are ended one by one by work that may be killed
+anywhere: what ends an enrollment, its money included, is one transaction, and an enrollment that
+has ended is not found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from lms.checkout.refund_answers import NOT_LIVE
+from lms.checkout.refunds import begin_refund, left_of
+from lms.checkout.withdrawals import HOLD_MONEY, cancel_unpaid
+from lms.core import audit, queue
+from lms.core.actor import Actor
+from lms.core.ids import derived_id
+from lms.core.queue import Doorbell
+from lms.courses.learners import UNFINISHED_STATES
+from lms.courses.operations import runs
+from lms.courses.run_queries import RunView
+from lms.enrollments.models import Enrollment
+from lms.enrollments.transitions import Change, try_move
+from lms.payments import receipts
+from lms.payments.models import Payment
+
+log = structlog.get_logger()
+
+RUN_CANCELLED = "run_cancelled"
+FIND = text("""
+    SELECT e.payment_id, e.run_id, r.cancelled_at, r.cancelled_by
+      FROM enrollments e JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
+     WHERE e.id = :id
+""")
+
+
+def cancel_run(
+    session: Session,
+    doorbell: Doorbell,
+    actor: Actor,
+    run_id: UUID,
+    *,
+    reason: str,
+    expected: int | None,
+) -> RunView:
+    """Cancel a run, and ask for the work that ends its enrollments.
+
+    Repeating changes nothing of the run; work that was given up is asked for anew.
+
+    Args:
+        session: the organization's session.
+        doorbell: of the queue.
+        actor: an admin.
+        run_id: which.
+        reason: for its learners; no personal data.
+        expected: version of the run that the client read, or None.
+
+    Raises:
+        NotFoundError: there is no such run.
+        StaleVersionError: it changed since.
+        RunStateNotAllowedError: it is a draft or archived.
+    """
+    run = runs.cancel_run(session, actor, run_id, reason=reason, expected=expected)
+    if run.enrollments_left:
+        queue.enqueue(session, doorbell, queue.CANCEL_RUN, run_id)
+    return run
+
+
+def unfinished_enrollments(session: Session, run_id: UUID, *, most: int) -> Sequence[UUID]:
+    """Return enrollments of a run that have neither ended nor are completed, oldest first.
+
+    Args:
+        session: the organization's session.
+        run_id: whose.
+        most: how many at most.
+    """
+    query = select(Enrollment.id).where(
+        Enrollment.run_id == run_id, Enrollment.state.in_(UNFINISHED_STATES)
+    )
+    return session.scalars(query.order_by(Enrollment.id).limit(most)).all()
+
+
+def end_enrollment(session: Session, doorbell: Doorbell, enrollment_id: UUID) -> None:
+    """End an enrollment of a cancelled run, and give back all that is left of its payment.
+
+    Whatever the refund policy says: to the wallet at once, to a provider through its refunds. A
+    pending one is cancelled; should its payment arrive yet, it is late money. A completed one stays
+    as it is. While the payer contests the payment at the bank nothing is given back, which is put
+    on record: should the bank decide for the academy, an admin gives it back by hand.
+
+    Args:
+        session: the organization's session.
+        doorbell: of the queue, rung for refunds that a provider has to make.
+        enrollment_id: which; when it has ended already, or its run is not cancelled, nothing
+            happens.
+    """
+    found = session.execute(FIND, {"id": enrollment_id}).one_or_none()
+    if found is None:
+        return
+    change_id = derived_id(found.cancelled_at, enrollment_id)
+    change = Change(RUN_CANCELLED, found.cancelled_by, change_id)
+    if found.payment_id is None:
+        if not try_move(session, enrollment_id, "cancelled", change):
+            try_move(session, enrollment_id, "withdrawn", change)
+        return
+    # Held before anything is decided: what was paid, or given back, meanwhile is seen.
+    session.execute(HOLD_MONEY, {"id": found.payment_id})
+    if cancel_unpaid(session, enrollment_id, found.payment_id, change):
+        return
+    if try_move(session, enrollment_id, "withdrawn", change):
+        _give_all_back(session, doorbell, found.payment_id, change_id, found.cancelled_by)
+
+
+def _give_all_back(
+    session: Session, doorbell: Doorbell, payment_id: UUID, refund_id: UUID, actor_id: UUID
+) -> None:
+    """Give back what is left of a payment that is held and whose enrollment has just ended."""
+    payment = session.get_one(Payment, payment_id, populate_existing=True)
+    left = left_of(payment)
+    if left > 0 and payment.disputed_at is None:
+        begin_refund(
+            session,
+            doorbell,
+            payment,
+            amount=None,
+            refund_id=refund_id,
+            reason=RUN_CANCELLED,
+            actor_id=actor_id,
+            ends=True,
+            due_at=None,
+        )
+        receipts.issue(session, "refund", refund_id)
+        return
+    session.execute(NOT_LIVE, {"id": payment_id})
+    if left > 0:
+        _record_disputed(session, payment, left, actor_id)
+
+
+def _record_disputed(session: Session, payment: Payment, left: int, actor_id: UUID) -> None:
+    log.warning("refund_skipped", payment_id=str(payment.id), reason="payment_disputed")
+    audit.record(
+        session,
+        "payment.refund_skipped",
+        ("payment", payment.id),
+        actor_id=actor_id,
+        after={
+            "reason": "payment_disputed",
+            "run_id": str(payment.run_id),
+            "left": left,
+            "currency": payment.currency,
+        },
+    )
