@@ -16,7 +16,9 @@ from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
 from lms.coupons import views as coupon_views
 from lms.courses import (
+    authoring_views,
     content_views,
+    instructor_views,
     run_views,
     version_views,
     video_views,
@@ -49,8 +51,10 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     auth_views.blp,
     user_views.blp,
     course_views.blp,
+    instructor_views.blp,
     version_views.blp,
     content_views.blp,
+    authoring_views.blp,
     media_file_views.blp,
     video_views.blp,
     run_views.blp,

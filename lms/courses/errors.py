@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from lms.core.errors import ConflictError, InvalidInputError
+from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 
 
 class CourseInUseError(ConflictError):
     """Runs or published versions still hold the course."""
 
     code = "course_in_use"
+
+
+class NotCourseOwnerError(ForbiddenError):
+    """Only the course's owner and admins choose who teaches it."""
+
+    code = "not_course_owner"
+
+
+class InstructorNotFoundError(NotFoundError):
+    """There is no such user who teaches, or could teach."""
+
+    code = "instructor_not_found"
+
+
+class OwnerNotRemovableError(ConflictError):
+    """A course without its owner would be nobody's."""
+
+    code = "owner_not_removable"
 
 
 class DraftExistsError(ConflictError):
@@ -33,6 +51,12 @@ class VersionNotReadyError(ConflictError):
     """The preflight found something; `problems` lists everything at once."""
 
     code = "version_not_ready"
+
+
+class NoBaseVersionError(ConflictError):
+    """There is no earlier version that this one could be compared with."""
+
+    code = "no_base_version"
 
 
 class VersionFullError(ConflictError):

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+from lms.courses.markdown import to_html
 from lms.courses.models import CourseVersion, Lesson, Module
 
 
@@ -93,8 +94,18 @@ def outline_of(tree: Tree) -> dict[str, Any]:
 
     Once it is published it is answered as it is stored, so what is not for learners is not in it.
 
-    Labels, dates and prices are not in it: they may change after publishing.
+    Labels, dates and prices are not in it: they may change after publishing. The HTML of lessons is
+    in it, so that a later renderer changes nothing of what learners see.
     """
+    outline = unrendered_outline_of(tree)
+    for module in outline["modules"]:
+        for lesson in module["lessons"]:
+            lesson["content_html"] = to_html(lesson["content"])
+    return outline
+
+
+def unrendered_outline_of(tree: Tree) -> dict[str, Any]:
+    """Return the outline without `content_html`, which takes seconds for a thousand lessons."""
     version = tree.version
     return {
         "version": {

@@ -10,7 +10,7 @@ from uuid import UUID
 from lms.core.actor import Actor
 from lms.core.errors import ForbiddenError, InvalidInputError
 from lms.core.money import Money
-from lms.courses.errors import RunStateNotAllowedError
+from lms.courses.errors import NotCourseOwnerError, RunStateNotAllowedError, VersionFullError
 
 MAX_MODULES = 200
 """Most modules of one version; keeps the outline, which is one document, bounded."""
@@ -53,6 +53,20 @@ def choose_instructor(actor: Actor, named: UUID | None) -> UUID:
     return named
 
 
+def check_owner(actor: Actor, owner_id: UUID) -> None:
+    """Refuse who may edit a course but not choose who else does.
+
+    Args:
+        actor: teaches the course, or is an admin.
+        owner_id: to whom the course belongs.
+
+    Raises:
+        NotCourseOwnerError: the actor only co-teaches it.
+    """
+    if not actor.is_admin and actor.user_id != owner_id:
+        raise NotCourseOwnerError("Only the course's owner and admins choose who teaches it.")
+
+
 def completion_for(kind: str, given: dict[str, Any] | None) -> dict[str, Any]:
     """Return a lesson's completion rule, the kind's default when none is given.
 
@@ -71,6 +85,30 @@ def completion_for(kind: str, given: dict[str, Any] | None) -> dict[str, Any]:
             message, errors=[{"pointer": "/completion/rule", "message": message}]
         )
     return given
+
+
+def check_room_for_modules(count: int) -> None:
+    """Refuse more modules than a version may have.
+
+    Args:
+        count: how many it would have.
+
+    Raises:
+        VersionFullError: with the limit.
+    """
+    _check_room("modules", count, MAX_MODULES)
+
+
+def check_room_for_lessons(count: int) -> None:
+    """Refuse more lessons than a version may have.
+
+    Args:
+        count: how many it would have.
+
+    Raises:
+        VersionFullError: with the limit.
+    """
+    _check_room("lessons", count, MAX_LESSONS)
 
 
 def check_run_dates(dates: Mapping[str, datetime], access_ends_at: datetime | None) -> None:
@@ -176,3 +214,8 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
         message = "What depends on the dates of the earlier run would be out of all time."
         raise InvalidInputError(message, errors=[{"pointer": "/starts_at", "message": message}])
     return there
+
+
+def _check_room(what: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise VersionFullError(f"A version has at most {limit} {what}.", limit=limit)

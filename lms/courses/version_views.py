@@ -7,8 +7,10 @@ from uuid import UUID
 
 from lms.core.pagination import Page
 from lms.courses import queries
+from lms.courses.diff_queries import ComparedVersions, compare_with_base
 from lms.courses.models import CourseVersion
 from lms.courses.operations import versions as operations
+from lms.courses.schemas.diffs import DIFF_EXAMPLE, DiffQuery, VersionDiffOut
 from lms.courses.schemas.versions import VERSION_EXAMPLE, CourseVersionIn, CourseVersionOut
 from lms.http.blueprint import STAFF, TenantBlueprint
 from lms.http.call import Call
@@ -87,6 +89,28 @@ def get_version(call: Call, version_id: UUID) -> CourseVersion:
     changes when modules or lessons are added, removed or ordered.
     """
     return queries.taught_version(call.session, call.actor, version_id)
+
+
+@blp.operation(
+    "GET",
+    "/course-versions/<uuid:version_id>/diff",
+    id="diffCourseVersions",
+    query=DiffQuery,
+    returns=VersionDiffOut,
+    roles=STAFF,
+    refusals=(409,),
+    example=DIFF_EXAMPLE,
+)
+def diff_versions(call: Call, query: dict[str, Any], version_id: UUID) -> ComparedVersions:
+    """Compare a version with another one of its course, by lineage.
+
+    For those who teach the course and for admins; drafts may be compared too. Tells which modules
+    and lessons were added, removed, moved and changed since `base`, and how much it matters:
+    `magnitude` is `major` when what completing the course takes has changed. 422 when `base` is not
+    a version of this course; 409 `no_base_version` when none is named and none was published
+    before.
+    """
+    return compare_with_base(call.session, call.actor, version_id, query["base"])
 
 
 @blp.operation(

@@ -5,6 +5,7 @@ Learners' access is asked of the frozen outlines, never of the tables that draft
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -208,7 +209,24 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
         raise NotFoundError("There is no such version for you.")
     if not row.teaches:
         require_opening(row.enrollment_state, row.access_ended_at)
-    return None if row.content_hash is None else FrozenOutline(row.content_hash, row.document)
+    if row.content_hash is None:
+        return None
+    return FrozenOutline(row.content_hash, _with_html(row.document))
+
+
+def _with_html(document: str) -> str:
+    """Return an outline's document in which every lesson has `content_html`.
+
+    Those that were published before lessons had it say null. Only they are taken apart: inside of
+    a text the quotes of a name would be escaped, and any other outline has it in its first lesson.
+    """
+    if '"content_html":' in document:
+        return document
+    outline = json.loads(document)
+    for module in outline["modules"]:
+        for lesson in module["lessons"]:
+            lesson["content_html"] = None
+    return json.dumps(outline, ensure_ascii=False)
 
 
 def require_opening(state: str, access_ended_at: datetime | None) -> None:

@@ -191,6 +191,14 @@ class OutlineLesson(Schema):
     kind = ma.fields.String(required=True, validate=validate.OneOf(LESSON_KINDS))
     title = ma.fields.String(required=True)
     content = ma.fields.String(required=True)
+    content_html = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "`content` as sanitised HTML, to be shown as it is, frozen with the"
+            " version; null in versions that were published before there was any."
+        },
+    )
     estimated_seconds = ma.fields.Integer(required=True)
     required = ma.fields.Boolean(required=True)
     preview = ma.fields.Boolean(required=True)

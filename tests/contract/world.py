@@ -38,6 +38,7 @@ USING_UP = frozenset(
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
         *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
         *("suspendOrganization", "updateRun", "cancelRun"),
+        *("duplicateModule", "duplicateLesson"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""
@@ -177,7 +178,12 @@ class SampleWorld:
         return work_id
 
 
-DRAFTS_ONLY = frozenset({"listModules", "createModule", "setContentOrder", "publishCourseVersion"})
+DRAFTS_ONLY = frozenset(
+    {
+        *("listModules", "createModule", "setContentOrder", "publishCourseVersion"),
+        *("listVersionLessons", "diffCourseVersions"),
+    }
+)
 TOKENS = {
     "readFile": "read token",
     "writeFilePart": "write token",

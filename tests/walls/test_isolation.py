@@ -43,6 +43,10 @@ BODIES: dict[str, Any] = {
     "updateLesson": {"title": "New title"},
     "deleteLesson": None,
     "setContentOrder": {"modules": []},
+    "duplicateModule": None,
+    "duplicateLesson": None,
+    "addCourseInstructor": None,
+    "removeCourseInstructor": None,
     "createMediaFile": {"file_name": "a.pdf", "content_type": "application/pdf", "size": 10},
     "deleteMediaFile": None,
     "completeMediaFile": None,
@@ -91,7 +95,7 @@ def operations(app: Flask, side: str) -> list[tuple[Rule, str, Operation]]:
 
 def path_of(app: Flask, rule: Rule, ids: TwinIds) -> str:
     known = {**ids.as_dict(), **SIGNED, "organization_id": uuid4()}
-    if rule.rule.endswith(("/modules", "/order")):
+    if rule.rule.endswith(("/modules", "/order", "<uuid:version_id>/lessons", "/diff")):
         known["version_id"] = ids.draft_id  # content is edited in the draft
     if "/payment-accounts/" in rule.rule:
         known["provider_name"] = "stripe"

@@ -14,7 +14,6 @@ from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
 from lms.core.versions import check_version
 from lms.courses import policy
-from lms.courses.errors import VersionFullError
 from lms.courses.models import Lesson, Module
 from lms.courses.operations.changes import apply_changes
 from lms.courses.operations.drafts import bump_draft, hold_lesson, hold_module
@@ -43,7 +42,7 @@ def create_module(
     count, last = session.execute(
         select(func.count(), func.max(Module.position)).where(Module.version_id == version_id)
     ).one()
-    _refuse_full("modules", count, policy.MAX_MODULES)
+    policy.check_room_for_modules(count + 1)
     key = new_id()
     module = Module(
         id=key,
@@ -135,7 +134,7 @@ def create_lesson(
     if row is None:
         raise NotFoundError("There is no such module for you.")
     count, last = row
-    _refuse_full("lessons", count, policy.MAX_LESSONS)
+    policy.check_room_for_lessons(count + 1)
     key = new_id()
     lesson = Lesson(
         id=key,
@@ -231,8 +230,3 @@ def delete_lesson(
 def _lesson_values(values: Mapping[str, Any]) -> dict[str, Any]:
     completion = policy.completion_for(values["kind"], values["completion"])
     return {**values, "completion": completion}
-
-
-def _refuse_full(what: str, count: int, limit: int) -> None:
-    if count >= limit:
-        raise VersionFullError(f"A version has at most {limit} {what}.", limit=limit)

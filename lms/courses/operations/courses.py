@@ -17,11 +17,11 @@ from lms.core.ids import new_id
 from lms.core.versions import check_version
 from lms.courses import policy, queries
 from lms.courses.errors import CourseInUseError
+from lms.courses.instructor_queries import active_instructor_name
 from lms.courses.models import Course, CourseInstructor, CourseRun, CourseVersion, PublishedVersion
 from lms.courses.operations.changes import apply_changes
 from lms.courses.operations.unused import assets_where, delete_unused
 from lms.courses.queries import CourseView
-from lms.users.models import User
 
 
 def create_course(
@@ -48,13 +48,7 @@ def create_course(
         InvalidInputError: whom an admin names is not an active instructor or admin.
     """
     owner_id = policy.choose_instructor(actor, instructor_id)
-    name = session.scalar(
-        select(User.name).where(
-            User.id == owner_id,
-            User.account_type.in_(("instructor", "admin")),
-            User.deactivated_at.is_(None),
-        )
-    )
+    name = active_instructor_name(session, owner_id)
     if name is None:
         message = "There is no active instructor with this id."
         raise InvalidInputError(message, errors=[{"pointer": "/instructor_id", "message": message}])

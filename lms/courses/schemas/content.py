@@ -7,16 +7,37 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import validate
 
+from lms.courses.markdown import to_html
 from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
 from lms.courses.policy import MAX_LESSONS, MAX_MODULES
-from lms.http.schemas import MAX_TEXT, Boolean, Integer, Schema, Text, UtcDateTime
+from lms.http.schemas import (
+    MAX_TEXT,
+    Boolean,
+    Integer,
+    PageQuery,
+    Schema,
+    Text,
+    UtcDateTime,
+)
 
+HTML_DESCRIPTION = (
+    "`content` as sanitised HTML, to be shown as it is: CommonMark, tables and strikethrough; HTML"
+    " in the Markdown becomes text."
+)
 MAX_SUMMARY = 5000
 MAX_ESTIMATE = 7 * 24 * 3600
 """A week, in seconds."""
 
 RULE_MEMBERS = {"dwell": "seconds", "watched": "percent"}
 """The number that a completion rule needs; the other rules have none."""
+
+
+class MarkdownHtml(ma.fields.String):
+    """Shows Markdown as sanitised HTML."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        del attr, obj, kwargs
+        return to_html(value)
 
 
 class ModuleIn(Schema):
@@ -137,6 +158,12 @@ class LessonOut(Schema):
     kind = ma.fields.String(required=True, metadata={"enum": list(LESSON_KINDS)})
     title = ma.fields.String(required=True)
     content = ma.fields.String(required=True, metadata={"description": "Markdown."})
+    content_html = MarkdownHtml(
+        required=True,
+        dump_only=True,
+        attribute="content",
+        metadata={"description": HTML_DESCRIPTION},
+    )
     estimated_seconds = ma.fields.Integer(required=True)
     required = ma.fields.Boolean(required=True)
     preview = ma.fields.Boolean(required=True)
@@ -146,6 +173,18 @@ class LessonOut(Schema):
         required=True, metadata={"description": "Its place; may have gaps after deletions."}
     )
     created_at = UtcDateTime(required=True)
+
+
+class VersionLessonQuery(PageQuery):
+    """Which lessons of a version."""
+
+    title = Text(
+        load_default=None,
+        metadata={
+            "description": "A part of their titles, in upper or lower case; no wildcards.",
+            "example": "grind",
+        },
+    )
 
 
 class ModuleOrderRef(Schema):
@@ -190,6 +229,8 @@ LESSON_EXAMPLE = {
     "kind": "video",
     "title": "Dialling in",
     "content": "Watch how the shot changes with **one step** of the grinder.",
+    "content_html": "<p>Watch how the shot changes with <strong>one step</strong> of the"
+    " grinder.</p>\n",
     "estimated_seconds": 420,
     "required": True,
     "preview": False,

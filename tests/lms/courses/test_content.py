@@ -180,6 +180,7 @@ def test_a_put_replaces_the_whole_lesson_and_keeps_its_place(
         "kind": "link",
         "title": "Read on",
         "content": "",
+        "content_html": "",
         "estimated_seconds": 0,
     }
 
@@ -243,6 +244,41 @@ def test_lessons_may_change_their_place_and_their_module(instructor: Api, draft:
     moved = instructor.get(f"/lessons/{a}")
     assert moved.json["module_id"] == str(two)
     assert moved.headers["ETag"] == '"2"'
+
+
+def test_a_lesson_that_changes_its_module_stays_the_same_lesson_with_its_files(
+    instructor: Api, draft: Content, database: Database, acme: UUID
+) -> None:
+    one, two = draft.module_ids
+    a, b, c = draft.lesson_ids
+    with database.transaction(OrganizationScope(acme)) as session:
+        file = add_media(session, a, instructor.person.id, kind="document")
+    before = instructor.get(f"/lessons/{a}").json
+
+    instructor.put(f"/course-versions/{draft.version_id}/order", order((one, [b]), (two, [a, c])))
+
+    assert instructor.get(f"/lessons/{a}").json == {**before, "module_id": str(two)}
+    outline = instructor.get(f"/course-versions/{draft.version_id}/outline").json
+    (moved, _) = outline["modules"][1]["lessons"]
+    assert [media["media_file_id"] for media in moved["media"]] == [str(file.id)]
+
+
+def test_a_lesson_is_read_as_markdown_and_as_html(instructor: Api, draft: Content) -> None:
+    path = f"/lessons/{draft.lesson_ids[0]}"
+
+    changed = instructor.patch(path, {"content": "Weigh **each** dose <script>now</script>."})
+
+    assert changed.json["content"] == "Weigh **each** dose <script>now</script>."
+    assert changed.json["content_html"] == (
+        "<p>Weigh <strong>each</strong> dose &lt;script&gt;now&lt;/script&gt;.</p>\n"
+    )
+    assert instructor.get(path).json == changed.json
+
+
+def test_html_cannot_be_sent(instructor: Api, draft: Content) -> None:
+    refused = instructor.patch(f"/lessons/{draft.lesson_ids[0]}", {"content_html": "<p>x</p>"})
+
+    assert refused.status_code == 422
 
 
 def test_what_stays_in_its_place_keeps_its_etag(instructor: Api, draft: Content) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,13 +10,15 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event
+from sqlalchemy import Engine, event, text
 from werkzeug.test import TestResponse
 
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.core.storage.base import Storage
+from lms.courses import outline
 from lms.learning.schemas import OutlineOut
+from tenants import names
 from tenants.session import Database
 from tests.factories.learning import LessonPlan, MadeCourse
 from tests.factories.people import Person, make_user
@@ -49,8 +52,8 @@ def test_an_enrolled_learner_reads_the_frozen_outline(
     answer = get(f"/course-versions/{course.version_id}/outline", learner)
     assert answer.status_code == 200
     assert answer.json["published"] is True
-    text, video = answer.json["modules"][0]["lessons"]
-    assert text["content"] == "Know your *alternative*."
+    first, video = answer.json["modules"][0]["lessons"]
+    assert first["content"] == "Know your *alternative*."
     assert video["media"][0]["video_id"] == str(course.lessons[1].video_id)
 
 
@@ -61,6 +64,63 @@ def test_the_frozen_outline_is_what_the_document_describes(
     enrolled(course)
     answer = get(f"/course-versions/{course.version_id}/outline", learner).json
     assert OutlineOut().dump(OutlineOut().load(answer)) == answer
+
+
+def test_learners_get_the_content_as_html(
+    publish: Publish, enrolled: Enrolled, get: Send, learner: Person
+) -> None:
+    course = publish(LessonPlan())
+    enrolled(course)
+    answer = get(f"/course-versions/{course.version_id}/outline", learner).json
+    (lesson,) = answer["modules"][0]["lessons"]
+    assert lesson["content_html"] == "<p>Know your <em>alternative</em>.</p>\n"
+
+
+def test_another_renderer_changes_drafts_and_nothing_that_was_published(
+    publish: Publish, get: Send, teacher: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen, draft = publish(LessonPlan()), publish(LessonPlan(), published=False)
+    monkeypatch.setattr(outline, "to_html", lambda _markdown: "<p>Another</p>")
+    shown = [
+        get(f"/course-versions/{course.version_id}/outline", teacher).json["modules"][0]["lessons"]
+        for course in (frozen, draft)
+    ]
+    assert [lesson["content_html"] for (lesson,) in shown] == [
+        "<p>Know your <em>alternative</em>.</p>\n",
+        "<p>Another</p>",
+    ]
+
+
+@pytest.mark.parametrize("content", ["Know your *alternative*.", '"content_html": "<p>x</p>"'])
+def test_what_was_published_before_there_was_html_has_none(
+    publish: Publish,
+    enrolled: Enrolled,
+    get: Send,
+    learner: Person,
+    admin_engine: Engine,
+    acme: UUID,
+    content: str,
+) -> None:
+    course = publish(LessonPlan(), LessonPlan(video_seconds=20.5))
+    enrolled(course)
+    table = f"{names.quote(names.schema_name(acme))}.published_versions"
+    with admin_engine.begin() as connection:
+        (stored,) = connection.execute(
+            text(f"SELECT outline FROM {table} WHERE version_id = :id"), {"id": course.version_id}
+        ).one()
+        for lesson in stored["modules"][0]["lessons"]:
+            del lesson["content_html"]
+            lesson["content"] = content
+        connection.execute(
+            text(f"UPDATE {table} SET outline = CAST(:outline AS jsonb) WHERE version_id = :id"),
+            {"id": course.version_id, "outline": json.dumps(stored)},
+        )
+    answer = get(f"/course-versions/{course.version_id}/outline", learner)
+    lessons = answer.json["modules"][0]["lessons"]
+    assert [lesson["content_html"] for lesson in lessons] == [None, None]
+    assert [lesson["content"] for lesson in lessons] == [content, content]
+    assert answer.headers["ETag"] == f'"{course.content_hash}"'
+    assert OutlineOut().dump(OutlineOut().load(answer.json)) == answer.json
 
 
 def test_a_published_outline_is_kept_and_asked_again_by_its_hash(

@@ -1,0 +1,65 @@
+"""Markdown as HTML that a page may show as it is."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import nh3
+from markdown_it import MarkdownIt
+
+TAGS = frozenset(
+    {
+        *("p", "br", "hr", "blockquote", "pre", "code", "em", "strong", "s"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li"),
+        *("a", "img", "table", "thead", "tbody", "tr", "th", "td"),
+    }
+)
+"""All that Markdown makes; anything else has no business in a lesson."""
+
+ATTRIBUTES = {
+    "a": frozenset({"href", "title"}),
+    "img": frozenset({"src", "alt", "title"}),
+    "ol": frozenset({"start"}),
+    "code": frozenset({"class"}),
+}
+"""A code block's class names its language, `language-python` for example."""
+
+CACHED_LENGTH = 8000
+"""Longest Markdown, in characters, whose HTML is remembered; with `CACHED_TEXTS` it bounds the
+memory of a process, whatever authors write."""
+
+CACHED_TEXTS = 1024
+
+LINK_REL = "noopener noreferrer nofollow"
+SCHEMES = frozenset({"http", "https", "mailto"})
+
+# CommonMark. HTML in it becomes text, so that authors see that it does nothing.
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+
+# Escaping is the parser's work and this the second line: what it does not know, it removes.
+_CLEANER = nh3.Cleaner(
+    tags=set(TAGS),
+    attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
+    url_schemes=set(SCHEMES),
+    link_rel=LINK_REL,
+)
+
+
+def to_html(markdown: str) -> str:
+    """Return Markdown as sanitised HTML: CommonMark, tables and strikethrough; no raw HTML.
+
+    Links and images lead to `SCHEMES` or are relative; links carry `LINK_REL`.
+
+    Rendering takes about a millisecond a kilobyte, and authors read the same lessons again and
+    again, in lists too; so the usual ones are remembered.
+    """
+    if len(markdown) > CACHED_LENGTH:
+        return _render(markdown)
+    return _render_cached(markdown)
+
+
+def _render(markdown: str) -> str:
+    return _CLEANER.clean(_PARSER.render(markdown))
+
+
+_render_cached = lru_cache(maxsize=CACHED_TEXTS)(_render)
