@@ -224,6 +224,7 @@ def test_the_run_and_everybody_in_it_move(cohort: Cohort) -> None:
         "policy": "all",
         "from_version": {"id": str(cohort.first.version_id), "number": 1},
         "to_version": {"id": str(second), "number": 2},
+        "diff": answer.json["diff"],
         "counts": {
             "moving": 1,
             "staying": 0,
@@ -475,6 +476,21 @@ def test_a_dry_run_tells_and_changes_nothing(cohort: Cohort) -> None:
     assert audited(cohort) == []
     really = cohort.upgrade(second).json
     assert really == {**answer.json, "dry_run": False}
+
+
+def test_it_tells_what_changed_between_the_versions(cohort: Cohort) -> None:
+    second = cohort.next_version(without=[0], added=1, title="Another title")
+
+    diff = cohort.upgrade(second, dry_run=True).json["diff"]
+
+    assert diff["magnitude"] == "major"
+    lessons = diff["lessons"]
+    lineages = [str(lineage) for lineage in cohort.first.lineage_ids]
+    assert [one["lineage_id"] for one in lessons["removed"]] == lineages[:1]
+    assert [one["title"] for one in lessons["added"]] == [LESSON["title"]]
+    assert [(one["lineage_id"], one["members"]) for one in lessons["changed"]] == [
+        (lineages[1], ["title"])
+    ]
 
 
 def test_only_the_first_are_listed_and_all_are_counted(
