@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from lms.core.clock import rfc3339
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
@@ -56,6 +57,23 @@ class AccessEndedError(ConflictError):
             f"Access to this run's content ended at {rfc3339(ended_at)}. {remedy}",
             access_ended_at=rfc3339(ended_at),
             remedy=remedy,
+        )
+
+
+class LessonOfAnotherVersionError(ConflictError):
+    """The lesson is of a version in which the enrollment is not, or not any more.
+
+    Its run was upgraded, most likely, while the learner had the content open.
+    """
+
+    code = "lesson_of_another_version"
+
+    def __init__(self, version_id: UUID, lesson_id: str | None) -> None:
+        super().__init__(
+            "This enrollment is in another version of the course by now, so nothing is recorded."
+            " Read the outline of that version, and go on there.",
+            version_id=str(version_id),
+            lesson_id=lesson_id,
         )
 
 

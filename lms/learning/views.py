@@ -98,7 +98,9 @@ def record_progress(
     would change it, or `access_ended` after the run's `access_ends_at`. Send any of the members, as
     often as you like: played parts are joined, skipping ahead does not count, and what is complete
     stays complete. The lesson completes by its own rule; 403 when the learner marks one whose rule
-    is another. With the last required lesson the enrollment is completed.
+    is another. With the last required lesson the enrollment is completed. 409
+    `lesson_of_another_version` when the run was upgraded meanwhile: it names the enrollment's
+    `version_id`, and this lesson's `lesson_id` there, null when it was removed.
     """
     return operations.record_progress(call.session, call.actor, enrollment_id, lesson_id, body)
 
