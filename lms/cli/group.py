@@ -32,6 +32,7 @@ NOT_MIGRATED = (
 COMMANDS = {
     "check": "lms.cli.check",
     "dispatcher": "lms.cli.processes",
+    "learning": "lms.cli.learning",
     "migrate": "lms.cli.migrations",
     "openapi": "lms.cli.openapi",
     "organizations": "lms.cli.organizations",

@@ -15,11 +15,13 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenants.base import INSERT_ONLY, TenantBase
 
 LESSON_KINDS = ("text", "video", "document", "audio", "link", "live_session")
+AVAILABLE_AFTER = ("run_start", "activation")
 COMPLETION_RULES = ("viewed", "dwell", "watched", "marked_by_learner", "marked_by_staff")
 RUN_STATES = ("draft", "scheduled", "archived", "cancelled")
 
@@ -112,7 +114,10 @@ class PublishedVersion(TenantBase):
 
 
 class Module(TenantBase):
-    """A part of a version. `lineage_id` stays the same when a version is copied."""
+    """A part of a version. `lineage_id` stays the same when a version is copied.
+
+    In a `sequential` one each lesson opens once the required ones before it are done.
+    """
 
     __tablename__ = "modules"
     __table_args__ = (
@@ -126,6 +131,7 @@ class Module(TenantBase):
     lineage_id: Mapped[UUID]
     title: Mapped[str]
     summary: Mapped[str] = mapped_column(server_default="")
+    sequential: Mapped[bool] = mapped_column(server_default=text("false"))
     position: Mapped[int]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -138,7 +144,8 @@ class Lesson(TenantBase):
 
     `content` is Markdown. `completion` is `{"rule": ...}` with the rule's own numbers:
     `{"rule": "watched", "percent": 90}`, `{"rule": "dwell", "seconds": 60}`. `weight` counts in
-    the percentage only when `required`. `estimated_seconds` is for planning.
+    the percentage only when `required`. `estimated_seconds` is for planning. `availability` is
+    `{"after": "run_start" | "activation", "days": ...}`, None when it is open from the start.
     """
 
     __tablename__ = "lessons"
@@ -167,6 +174,7 @@ class Lesson(TenantBase):
     preview: Mapped[bool] = mapped_column(server_default=text("false"))
     weight: Mapped[int] = mapped_column(server_default="1")
     completion: Mapped[dict[str, Any]]
+    availability: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     position: Mapped[int]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -122,12 +122,15 @@ def rules_of(tree: Tree) -> dict[str, Any]:
 
     `lineages` leads from a lesson's id in this version to its lineage. `required_weight` is the sum
     of the weights of required lessons; `duration_seconds` is that of the lesson's video, None
-    without one.
+    without one. `sequences` holds the required lessons of each sequential module, in order; a
+    lesson with `earlier` opens once the first `count` of its module's are done.
     """
     rules: dict[str, Any] = {}
     lineages: dict[str, str] = {}
+    sequences: dict[str, list[dict[str, str]]] = {}
     required_weight = 0
     for module in tree.modules:
+        sequence = sequences.setdefault(str(module.id), []) if module.sequential else []
         for lesson in tree.lessons_of(module):
             video = tree.video_of(lesson)
             lineages[str(lesson.id)] = str(lesson.lineage_id)
@@ -137,9 +140,19 @@ def rules_of(tree: Tree) -> dict[str, Any]:
                 "completion": lesson.completion,
                 "kind": lesson.kind,
                 "duration_seconds": None if video is None else video.duration_seconds,
+                "availability": lesson.availability,
+                "earlier": _earlier(module, sequence),
             }
-            required_weight += lesson.weight if lesson.required else 0
-    return {"lessons": rules, "lineages": lineages, "required_weight": required_weight}
+            if lesson.required:
+                required_weight += lesson.weight
+                step = {"lesson_id": str(lesson.id), "lineage_id": str(lesson.lineage_id)}
+                sequence.append(step)
+    return {
+        "lessons": rules,
+        "lineages": lineages,
+        "sequences": sequences,
+        "required_weight": required_weight,
+    }
 
 
 def problems_of(tree: Tree) -> list[dict[str, str]]:
@@ -176,12 +189,20 @@ def content_hash(outline: dict[str, Any], rules: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def _earlier(module: Module, sequence: Sequence[object]) -> dict[str, Any] | None:
+    """Return what of a sequential module comes before a lesson; None when nothing holds it up."""
+    if not (module.sequential and sequence):
+        return None
+    return {"module_id": str(module.id), "count": len(sequence)}
+
+
 def _module(tree: Tree, module: Module) -> dict[str, Any]:
     return {
         "id": str(module.id),
         "lineage_id": str(module.lineage_id),
         "title": module.title,
         "summary": module.summary,
+        "sequential": module.sequential,
         "lessons": [_lesson(tree, lesson) for lesson in tree.lessons_of(module)],
     }
 
@@ -198,6 +219,7 @@ def _lesson(tree: Tree, lesson: Lesson) -> dict[str, Any]:
         "preview": lesson.preview,
         "weight": lesson.weight,
         "completion": lesson.completion,
+        "availability": lesson.availability,
         "media": [_media(one) for one in tree.media_of(lesson)],
     }
 

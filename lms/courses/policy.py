@@ -18,6 +18,9 @@ MAX_MODULES = 200
 MAX_LESSONS = 1000
 """Most lessons of one version."""
 
+MAX_AVAILABLE_AFTER = 1000
+"""Most days after which a lesson may open; longer than any run."""
+
 DEFAULT_COMPLETION: dict[str, dict[str, Any]] = {
     "text": {"rule": "viewed"},
     "video": {"rule": "watched", "percent": 90},

@@ -15,8 +15,10 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Text,
+    Uuid,
     bindparam,
     case,
+    column,
     func,
     literal_column,
     select,
@@ -24,7 +26,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
@@ -32,6 +34,7 @@ from lms.courses.models import CourseRun, CourseVersion, MediaFile, PublishedVer
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
 from lms.learning.errors import AccessEndedError, EnrollmentHasNoAccessError
+from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.media.models import MediaAsset
 
 OPENING_STATES = ("active", "completed")
@@ -42,9 +45,21 @@ ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
 )
 """When access to a run ended, by PostgreSQL's clock; NULL while it has not."""
 
-FIND_VIDEO = text("""
+LESSON_WITH = """
+    SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
+      FROM jsonb_path_query(
+               p.outline, '$.modules[*].lessons[*] ? (@.media[*].{member} == ${member})',
+               jsonb_build_object('{member}', CAST(:{member} AS uuid))) AS q (lesson)
+     CROSS JOIN LATERAL (SELECT q.lesson ->> 'lineage_id' AS lineage_id OFFSET 0) n
+    OFFSET 0
+"""
+"""Body of a LATERAL beside `p`, a published version: its lessons with a medium."""
+
+FIND_VIDEO = text(
+    f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
            e.state AS enrollment_state, e.access_ended_at,
+           e.lock_reason, e.available_at, e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
                  SELECT FROM media_files f
@@ -62,16 +77,28 @@ FIND_VIDEO = text("""
       JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
       LEFT JOIN LATERAL (
            SELECT e.state,
-                  CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at
+                  CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+                  k.*
              FROM enrollments e
              JOIN course_runs r ON r.id = e.run_id
              JOIN published_versions p ON p.version_id = e.version_id
+            CROSS JOIN LATERAL ({LESSON_WITH.format(member="video_id")}) l
+            CROSS JOIN LATERAL ({LOCK}) k
             WHERE e.user_id = u.id AND p.outline @> :contained
             ORDER BY e.state IN ('active', 'completed') DESC,
-                     r.access_ends_at IS NULL OR r.access_ends_at > now() DESC, e.id DESC
+                     r.access_ends_at IS NULL OR r.access_ends_at > now() DESC,
+                     k.lock_reason IS NULL DESC, e.id DESC
             LIMIT 1) e ON true
      WHERE v.id = :video_id
-""").bindparams(bindparam("preview", type_=JSONB), bindparam("contained", type_=JSONB))
+"""  # noqa: S608 - our own words
+).bindparams(bindparam("preview", type_=JSONB), bindparam("contained", type_=JSONB))
+
+LESSON_WITH_FILE = (
+    text(LESSON_WITH.format(member="media_file_id"))
+    .columns(column("lineage_id", Uuid), column("rule", JSONB))
+    .lateral("l")
+)
+LOCK_OF_FILE = text(LOCK).columns(*LOCK_COLUMNS).lateral("k")
 
 FROZEN_OUTLINE = literal_column(
     """jsonb_build_object(
@@ -90,6 +117,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
 
     Open to learners whose active or completed enrollment contains it, to everyone who is signed in
     when it belongs to a preview lesson of a published version, to the course's staff and to admins.
+    Of several lessons or enrollments with it, one that is open will do.
 
     Args:
         session: the organization's session.
@@ -103,6 +131,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
         NotFoundError: no such video, or nothing to do with this user.
         EnrollmentHasNoAccessError: they have an enrollment with it that does not open it now.
         AccessEndedError: they have one that would, but access to its run has ended.
+        LessonLockedError: its lesson does not open yet.
     """
     row = session.execute(
         FIND_VIDEO,
@@ -117,6 +146,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
         raise NotFoundError("There is no such video for you.")
     if not row.open_without_enrollment:
         require_opening(row.enrollment_state, row.access_ended_at)
+        require_open(row)
     return row
 
 
@@ -129,28 +159,31 @@ def find_download(
         NotFoundError: not their enrollment, or its version does not contain the file.
         EnrollmentHasNoAccessError: the enrollment does not open its content now.
         AccessEndedError: access to its run has ended.
+        LessonLockedError: its lesson does not open yet.
     """
+    e, p = aliased(Enrollment, name="e"), aliased(PublishedVersion, name="p")
     query = (
         select(
-            Enrollment.state,
+            e.state,
             ACCESS_ENDED_AT.label("access_ended_at"),
             MediaFile.file_name,
             MediaAsset,
+            *LOCK_OF_FILE.c,
         )
-        .join(CourseRun, CourseRun.id == Enrollment.run_id)
-        .join(PublishedVersion, PublishedVersion.version_id == Enrollment.version_id)
+        .select_from(e)
+        .join(CourseRun, CourseRun.id == e.run_id)
+        .join(p, p.version_id == e.version_id)
+        .join(LESSON_WITH_FILE, true())
+        .join(LOCK_OF_FILE, true())
         .join(MediaFile, MediaFile.id == media_file_id)
         .join(MediaAsset, MediaAsset.id == MediaFile.asset_id)
-        .where(
-            Enrollment.id == enrollment_id,
-            Enrollment.user_id == user_id,
-            PublishedVersion.outline.contains(_outline_with({"media_file_id": str(media_file_id)})),
-        )
+        .where(e.id == enrollment_id, e.user_id == user_id)
     )
-    row = session.execute(query).one_or_none()
+    row = session.execute(query, {"media_file_id": media_file_id}).one_or_none()
     if row is None:
         raise NotFoundError("There is no such file in an enrollment of yours.")
     require_opening(row.state, row.access_ended_at)
+    require_open(row)
     return row.MediaAsset, row.file_name
 
 

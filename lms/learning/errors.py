@@ -7,6 +7,7 @@ from uuid import UUID
 
 from lms.core.clock import rfc3339
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
+from lms.learning.availability import Lock
 
 REMEDIES = {
     "pending": "Pay, or wait until it is approved.",
@@ -74,6 +75,20 @@ class LessonOfAnotherVersionError(ConflictError):
             " Read the outline of that version, and go on there.",
             version_id=str(version_id),
             lesson_id=lesson_id,
+        )
+
+
+class LessonLockedError(ConflictError):
+    """The lesson does not open yet: too early, or lessons before it are not done."""
+
+    code = "lesson_locked"
+
+    def __init__(self, lock: Lock) -> None:
+        super().__init__(
+            f"This lesson is locked. {lock.remedy}",
+            reason=lock.reason,
+            available_at=lock.available_at and rfc3339(lock.available_at),
+            lessons=[str(lesson_id) for lesson_id in lock.lessons],
         )
 
 

@@ -22,6 +22,7 @@ from lms.learning.errors import (
     NotMarkableByLearnerError,
     UnknownDurationError,
 )
+from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.learning.progress import (
     LONGEST_UNKNOWN_VIDEO,
     Activity,
@@ -40,18 +41,24 @@ DWELL_SLACK_SECONDS = 10
 # recorded, what was found explains why. The lock lets one report of an enrollment in at a time, so
 # that two lessons completed at once both count; foreign keys' own locks do not wait for it.
 # What lies behind a video's end does not count: players round, and its last second may be broken.
-RECORD = text("""
+RECORD = text(
+    f"""
     WITH found AS (
-        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id,
+        SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
                CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
-               p.rules -> 'lessons' -> l.lineage_id::text AS rule
+               k.*
           FROM enrollments e
           JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
          CROSS JOIN LATERAL (
-               SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
-                   AS lineage_id
+               SELECT n.lineage_id::uuid AS lineage_id,
+                      p.rules -> 'lessons' -> n.lineage_id AS rule
+                 FROM (SELECT p.rules -> 'lineages'
+                              ->> CAST(CAST(:lesson_id AS uuid) AS text) AS lineage_id
+                       OFFSET 0) n
+               OFFSET 0
          ) l
+         CROSS JOIN LATERAL ({LOCK}) k
          WHERE e.id = :enrollment_id AND e.user_id = :user_id AND l.lineage_id IS NOT NULL
            FOR NO KEY UPDATE OF e
     ), sent AS (
@@ -60,8 +67,9 @@ RECORD = text("""
                CAST(:watched AS int4multirange) AS watched
           FROM found
          WHERE found.state = ANY(:opening_states) AND found.access_ended_at IS NULL
+           AND found.lock_reason IS NULL
            AND (NOT CAST(:marked AS boolean)
-                OR found.rule #>> '{completion,rule}' = 'marked_by_learner')
+                OR found.rule -> 'completion' ->> 'rule' = 'marked_by_learner')
     ), recorded AS (
         INSERT INTO lesson_progress AS lp
                (enrollment_id, lesson_lineage_id, position_seconds, watched, dwell_seconds)
@@ -86,15 +94,17 @@ RECORD = text("""
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
            found.lineage_id, found.access_ended_at, found.rule, recorded.position_seconds,
            recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
-           recorded.lesson_completed_at
+           recorded.lesson_completed_at, found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
-""").columns(
+"""  # noqa: S608 - our own words
+).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
     *(column("lineage_id", Uuid), column("access_ended_at", DateTime(timezone=True))),
     *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
+    *LOCK_COLUMNS,
 )
 
 # Asked only when there is nothing to record: rules say which lessons a version has.
@@ -190,6 +200,7 @@ def record_progress(
         LessonOfAnotherVersionError: it is of another version; names the same one in the present.
         EnrollmentNotActiveError: neither active nor completed.
         AccessEndedError: access to its run has ended.
+        LessonLockedError: the lesson does not open yet.
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
@@ -268,6 +279,7 @@ def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
         raise EnrollmentNotActiveError(found.state)
     if found.access_ended_at is not None:
         raise AccessEndedError(found.access_ended_at)
+    require_open(found)
     if report.completed and rule.completion != "marked_by_learner":
         raise NotMarkableByLearnerError(
             f"You cannot mark this lesson as done. {rule.explanation}",

@@ -132,12 +132,12 @@ def next_of(lessons: Sequence[T], *, required: Set[T], completed: Set[T]) -> T |
     """Return what to do next: the first open required lesson, else the first open optional one.
 
     Args:
-        lessons: all of a version, in its order.
+        lessons: those of a version that are open, in its order.
         required: those that count.
         completed: those that are done.
 
     Returns:
-        None when everything is done.
+        None when all of them are done.
     """
     left = [lesson for lesson in lessons if lesson not in completed]
     return next((lesson for lesson in left if lesson in required), left[0] if left else None)

@@ -8,16 +8,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, or_, select, text
+from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.courses.models import PublishedVersion
+from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.outline import content_hash
 from lms.courses.queries import draft_outline, taught_by
 from lms.enrollments.models import Enrollment
 from lms.learning.access import FrozenOutline, find_outline
+from lms.learning.availability import Gates, Lock, Moments, locks_of
 from lms.learning.progress import next_of, parse_rules, watched_percent
 from lms.media.models import VideoRendition
 
@@ -53,7 +54,8 @@ class Outline:
 class LessonStanding:
     """One lesson of the enrollment's version with what the learner did in it.
 
-    `watched_percent` is of the video's duration, None without a video.
+    `watched_percent` is of the video's duration, None without a video; `locked` is None when the
+    lesson is open.
     """
 
     lesson_id: UUID
@@ -67,11 +69,12 @@ class LessonStanding:
     position_seconds: float
     watched_seconds: int
     watched_percent: int | None
+    locked: Lock | None
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An enrollment's progress. `next_lesson` is what to do next, None when all is done."""
+    """An enrollment's progress. `next_lesson` is what to do next, None when none is open."""
 
     enrollment_id: UUID
     version_id: UUID
@@ -117,8 +120,9 @@ def read_progress(session: Session, actor: Actor, enrollment_id: UUID) -> Progre
         NotFoundError: there is none that the actor may know of.
     """
     query = (
-        select(Enrollment, PublishedVersion)
+        select(Enrollment, PublishedVersion, CourseRun.starts_at, func.now())
         .join(PublishedVersion, PublishedVersion.version_id == Enrollment.version_id)
+        .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(
             Enrollment.id == enrollment_id,
             or_(Enrollment.user_id == actor.user_id, taught_by(actor, PublishedVersion.course_id)),
@@ -127,11 +131,13 @@ def read_progress(session: Session, actor: Actor, enrollment_id: UUID) -> Progre
     found = session.execute(query).one_or_none()
     if found is None:
         raise NotFoundError("There is no such enrollment for you.")
-    enrollment, published = found
+    enrollment, published, run_starts_at, moment = found
+    moments = Moments(moment, run_starts_at, enrollment.activated_at)
     rows = session.execute(LIST_LESSON_PROGRESS, {"enrollment_id": enrollment_id})
-    lessons = list(_standings(published, {row.lesson_lineage_id: row for row in rows}))
+    progress = {row.lesson_lineage_id: row for row in rows}
+    lessons = list(_standings(published, progress, moments))
     following = next_of(
-        [lesson.lesson_id for lesson in lessons],
+        [lesson.lesson_id for lesson in lessons if lesson.locked is None],
         required={lesson.lesson_id for lesson in lessons if lesson.required},
         completed={lesson.lesson_id for lesson in lessons if lesson.completed_at is not None},
     )
@@ -168,9 +174,11 @@ def find_rendition(session: Session, video_id: UUID, label: str) -> VideoRenditi
 
 
 def _standings(
-    published: PublishedVersion, progress: Mapping[UUID, Row[Any]]
+    published: PublishedVersion, progress: Mapping[UUID, Row[Any]], moments: Moments
 ) -> Iterator[LessonStanding]:
     rules = parse_rules(published.rules)
+    completed = {lineage for lineage, row in progress.items() if row.completed_at is not None}
+    locks = locks_of(Gates.parse(published.rules), moments, completed=completed)
     for module in published.outline["modules"]:
         for lesson in module["lessons"]:
             lineage_id = UUID(lesson["lineage_id"])
@@ -188,4 +196,5 @@ def _standings(
                 position_seconds=done.position_seconds if done else 0.0,
                 watched_seconds=watched,
                 watched_percent=watched_percent(watched, rule.duration_seconds),
+                locked=locks.get(lineage_id),
             )

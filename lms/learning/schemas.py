@@ -8,8 +8,10 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
+from lms.courses.schemas.content import AVAILABILITY, SEQUENTIAL, Availability
 from lms.enrollments.models import LIVE_STATES
 from lms.http.schemas import Boolean, Integer, Schema, UtcDateTime
+from lms.learning.availability import LOCK_REASONS
 from lms.learning.operations import Report
 
 MAX_SECONDS = 2**31 - 1
@@ -118,6 +120,34 @@ class ModuleRef(Schema):
     title = ma.fields.String(required=True)
 
 
+class LockOut(Schema):
+    """Why a lesson is not open, and what opens it."""
+
+    reason = ma.fields.String(
+        required=True,
+        validate=validate.OneOf(LOCK_REASONS),
+        metadata={
+            "description": "`not_yet_available`: too early; `earlier_lessons`: required lessons"
+            " before it in its module are to be done first."
+        },
+    )
+    available_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When it is no longer too early; null for `earlier_lessons`, and while"
+            " the enrollment is not active yet."
+        },
+    )
+    lessons = ma.fields.List(
+        ma.fields.UUID(),
+        required=True,
+        metadata={
+            "description": "Ids of lessons to be done before it, in order: the first ten of them."
+        },
+    )
+
+
 class LessonStandingOut(Schema):
     """A lesson of the enrollment's version, with what the learner did in it."""
 
@@ -141,6 +171,12 @@ class LessonStandingOut(Schema):
     watched_percent = ma.fields.Integer(
         required=True, allow_none=True, metadata={"description": "Null without a video."}
     )
+    locked = ma.fields.Nested(
+        LockOut,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null when it is open; what is completed always is."},
+    )
 
 
 class EnrollmentProgressOut(Schema):
@@ -158,7 +194,10 @@ class EnrollmentProgressOut(Schema):
         LessonStandingOut,
         required=True,
         allow_none=True,
-        metadata={"description": "What to do next; null when everything is done."},
+        metadata={
+            "description": "What to do next: the first required lesson that is open and not done,"
+            " else an optional one; null when there is none."
+        },
     )
     lessons = ma.fields.List(ma.fields.Nested(LessonStandingOut), required=True)
 
@@ -204,6 +243,13 @@ class OutlineLesson(Schema):
     preview = ma.fields.Boolean(required=True)
     weight = ma.fields.Integer(required=True)
     completion = ma.fields.Nested(OutlineCompletion, required=True)
+    availability = ma.fields.Nested(
+        Availability,
+        allow_none=True,
+        metadata={
+            "description": f"{AVAILABILITY} Absent in versions published before there was any."
+        },
+    )
     media = ma.fields.List(ma.fields.Nested(OutlineMedia), required=True)
 
 
@@ -214,6 +260,9 @@ class OutlineModule(Schema):
     lineage_id = ma.fields.UUID(required=True)
     title = ma.fields.String(required=True)
     summary = ma.fields.String(required=True)
+    sequential = ma.fields.Boolean(
+        metadata={"description": f"{SEQUENTIAL} Absent in versions published before there was any."}
+    )
     lessons = ma.fields.List(ma.fields.Nested(OutlineLesson), required=True)
 
 

@@ -76,7 +76,8 @@ def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
 def get_progress(call: Call, enrollment_id: UUID) -> Progress:
     """Read an enrollment's progress, lesson by lesson.
 
-    For the learner, staff who teach the course, and admins.
+    For the learner, staff who teach the course, and admins. `locked` tells why a lesson is not open
+    and what opens it, by the clock of now; what was completed stays open.
     """
     return queries.read_progress(call.session, call.actor, enrollment_id)
 
@@ -94,13 +95,17 @@ def record_progress(
 ) -> RecordedProgress:
     """Report what the learner did in a lesson.
 
-    For the learner, while the enrollment is active or completed; else 409 with its state and what
-    would change it, or `access_ended` after the run's `access_ends_at`. Send any of the members, as
-    often as you like: played parts are joined, skipping ahead does not count, and what is complete
-    stays complete. The lesson completes by its own rule; 403 when the learner marks one whose rule
-    is another. With the last required lesson the enrollment is completed. 409
-    `lesson_of_another_version` when the run was upgraded meanwhile: it names the enrollment's
-    `version_id`, and this lesson's `lesson_id` there, null when it was removed.
+    For the learner, while the enrollment is active or completed; else 409 `enrollment_not_active`
+    with its state and what would change it. 409 `access_ended` after the run's `access_ends_at`;
+    `lesson_locked` while the lesson is not open, with the members of `locked` in the enrollment's
+    progress: `reason`, `available_at`, `lessons`; `lesson_of_another_version` when the run was
+    upgraded meanwhile, with the enrollment's `version_id` and this lesson's `lesson_id` there, null
+    when it was removed.
+
+    Send any of the members, as often as you like: played parts are joined, skipping ahead does not
+    count, and what is complete stays complete. The lesson completes by its own rule; 403 when the
+    learner marks one whose rule is another. With the last required lesson the enrollment is
+    completed.
     """
     return operations.record_progress(call.session, call.actor, enrollment_id, lesson_id, body)
 
@@ -116,7 +121,8 @@ def get_download(call: Call, enrollment_id: UUID, media_file_id: UUID) -> Signed
     """Get a link that downloads a file of an enrollment's content.
 
     For the learner, while the enrollment is active or completed. The link works for 15 minutes. 409
-    `access_ended` after the run's `access_ends_at`.
+    `access_ended` after the run's `access_ends_at`; `lesson_locked` with `reason`, `available_at`
+    and `lessons` while its lesson is not open.
     """
     asset, file_name = access.find_download(
         call.session, call.actor.user_id, enrollment_id, media_file_id
@@ -138,8 +144,9 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
     a preview lesson's, and for staff who teach the course. The links work without a token, for the
     video's duration and an hour. When the right to watch ends, playlists stop at once; the picture
     and the bytes that a playlist has named already stay readable until `expires_at`. 409
-    `video_not_ready` until it can be played, and `access_ended` after the `access_ends_at` of the
-    learner's run.
+    `video_not_ready` until it can be played, `access_ended` after the `access_ends_at` of the
+    learner's run, and `lesson_locked` with `reason`, `available_at` and `lessons` while its lesson
+    is not open for the learner.
     """
     video = access.find_video(call.session, call.actor.user_id, video_id)
     renditions = queries.list_renditions(call.session, video_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -54,6 +54,7 @@ class LessonPlan:
     video_seconds: float | None = None
     file_name: str | None = None
     with_renditions: bool = True
+    availability: dict[str, Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -97,6 +98,8 @@ def make_course(
     lessons: Sequence[LessonPlan],
     *,
     published: bool = True,
+    sequential: bool = False,
+    run_starts_in: timedelta = timedelta(days=-1),
     storage: Storage | None = None,
 ) -> MadeCourse:
     """Insert a course that `teacher` owns; with `storage`, its playlists are stored too."""
@@ -121,6 +124,7 @@ def make_course(
                 version_id=version_id,
                 lineage_id=new_id(),
                 title="Before the meeting",
+                sequential=sequential,
                 position=1,
             )
         )
@@ -138,13 +142,15 @@ def make_course(
                 preview=plan.preview,
                 weight=plan.weight,
                 completion=plan.completion,
+                availability=plan.availability,
                 position=position,
             )
             session.add(lesson)
             session.flush()
             media_file_id, video_id = _add_media(session, teacher, lesson, plan, storage)
             made.append(MadeLesson(lesson.id, lesson.lineage_id, media_file_id, video_id))
-        tag = _publish(session, version, teacher, run_id) if published else None
+        starts_at = now() + run_starts_in
+        tag = _publish(session, version, teacher, run_id, starts_at) if published else None
     return MadeCourse(course_id, version_id, run_id if published else None, made, tag)
 
 
@@ -190,7 +196,9 @@ def read_enrollment(database: Database, organization_id: UUID, enrollment_id: UU
         return session.get_one(Enrollment, enrollment_id)
 
 
-def _publish(session: Session, version: CourseVersion, teacher: Person, run_id: UUID) -> str:
+def _publish(
+    session: Session, version: CourseVersion, teacher: Person, run_id: UUID, starts_at: datetime
+) -> str:
     session.flush()
     tree = load_tree(session, version)
     outline, rules = outline_of(tree), rules_of(tree)
@@ -212,7 +220,7 @@ def _publish(session: Session, version: CourseVersion, teacher: Person, run_id: 
             course_id=version.course_id,
             version_id=version.id,
             title="January cohort",
-            starts_at=now() - timedelta(days=1),
+            starts_at=starts_at,
             ends_at=now() + timedelta(days=30),
             enrollment_opens_at=now() - timedelta(days=10),
             enrollment_closes_at=now() + timedelta(days=10),

@@ -22,7 +22,13 @@ from lms.courses.queries import taught_lesson, taught_module
 
 
 def create_module(
-    session: Session, actor: Actor, version_id: UUID, *, title: str, summary: str
+    session: Session,
+    actor: Actor,
+    version_id: UUID,
+    *,
+    title: str,
+    summary: str,
+    sequential: bool = False,
 ) -> Module:
     """Append a module to a draft.
 
@@ -32,6 +38,7 @@ def create_module(
         version_id: the draft.
         title: as learners see it.
         summary: what the module is about.
+        sequential: each lesson opens once the required ones before it are done.
 
     Raises:
         NotFoundError: the actor teaches no course with this version.
@@ -50,6 +57,7 @@ def create_module(
         lineage_id=key,
         title=title,
         summary=summary,
+        sequential=sequential,
         position=(last or 0) + 1,
     )
     session.add(module)
@@ -71,7 +79,7 @@ def update_module(
         session: the organization's session.
         actor: who teaches the course, or an admin.
         module_id: which.
-        changes: `title`, `summary`; those to change.
+        changes: `title`, `summary`, `sequential`; those to change.
         expected: version the client read; None means any.
 
     Raises:

@@ -17,17 +17,18 @@ from lms.core.ids import new_id
 from lms.courses.models import Lesson, MediaFile, Module
 
 COPY_MODULES = text("""
-    INSERT INTO modules (id, version_id, lineage_id, title, summary, position, version)
-    SELECT c.new, :target_id, m.lineage_id, m.title, m.summary, m.position, 1
+    INSERT INTO modules (id, version_id, lineage_id, title, summary, sequential, position, version)
+    SELECT c.new, :target_id, m.lineage_id, m.title, m.summary, m.sequential, m.position, 1
       FROM unnest(CAST(:old AS uuid[]), CAST(:new AS uuid[])) AS c (old, new)
       JOIN modules m ON m.id = c.old
 """)
 COPY_LESSONS = text("""
     INSERT INTO lessons (id, module_id, version_id, lineage_id, kind, title, content,
-                         estimated_seconds, required, preview, weight, completion, position,
-                         version)
+                         estimated_seconds, required, preview, weight, completion, availability,
+                         position, version)
     SELECT c.new, t.id, :target_id, l.lineage_id, l.kind, l.title, l.content,
-           l.estimated_seconds, l.required, l.preview, l.weight, l.completion, l.position, 1
+           l.estimated_seconds, l.required, l.preview, l.weight, l.completion, l.availability,
+           l.position, 1
       FROM unnest(CAST(:old AS uuid[]), CAST(:new AS uuid[])) AS c (old, new)
       JOIN lessons l ON l.id = c.old
       JOIN modules s ON s.id = l.module_id

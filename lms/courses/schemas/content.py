@@ -8,8 +8,8 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.courses.markdown import to_html
-from lms.courses.models import COMPLETION_RULES, LESSON_KINDS
-from lms.courses.policy import MAX_LESSONS, MAX_MODULES
+from lms.courses.models import AVAILABLE_AFTER, COMPLETION_RULES, LESSON_KINDS
+from lms.courses.policy import MAX_AVAILABLE_AFTER, MAX_LESSONS, MAX_MODULES
 from lms.http.schemas import (
     MAX_TEXT,
     Boolean,
@@ -31,6 +31,9 @@ MAX_ESTIMATE = 7 * 24 * 3600
 RULE_MEMBERS = {"dwell": "seconds", "watched": "percent"}
 """The number that a completion rule needs; the other rules have none."""
 
+SEQUENTIAL = "Each lesson opens once the required ones before it in the module are done."
+AVAILABILITY = "When it opens inside a run; null is from the start."
+
 
 class MarkdownHtml(ma.fields.String):
     """Shows Markdown as sanitised HTML."""
@@ -45,6 +48,7 @@ class ModuleIn(Schema):
 
     title = Text(required=True, metadata={"example": "The grind"})
     summary = Text(min_length=0, max_length=MAX_SUMMARY, multiline=True, load_default="")
+    sequential = Boolean(load_default=False, metadata={"description": SEQUENTIAL})
 
 
 class ModulePatch(Schema):
@@ -52,6 +56,7 @@ class ModulePatch(Schema):
 
     title = Text()
     summary = Text(min_length=0, max_length=MAX_SUMMARY, multiline=True)
+    sequential = Boolean(metadata={"description": SEQUENTIAL})
 
 
 class ModuleOut(Schema):
@@ -64,6 +69,7 @@ class ModuleOut(Schema):
     )
     title = ma.fields.String(required=True)
     summary = ma.fields.String(required=True)
+    sequential = ma.fields.Boolean(required=True, metadata={"description": SEQUENTIAL})
     position = ma.fields.Integer(
         required=True, metadata={"description": "Its place; may have gaps after deletions."}
     )
@@ -93,6 +99,18 @@ class CompletionRule(Schema):
             errors[needed] = [f"{data['rule']!r} needs it."]
         if errors:
             raise ma.ValidationError(errors)
+
+
+class Availability(Schema):
+    """When a lesson opens: so many days after the run's start, or the enrollment's activation."""
+
+    after = ma.fields.String(required=True, validate=validate.OneOf(AVAILABLE_AFTER))
+    days = Integer(
+        minimum=0,
+        maximum=MAX_AVAILABLE_AFTER,
+        required=True,
+        metadata={"description": "Of 24 hours each.", "example": 7},
+    )
 
 
 class LessonIn(Schema):
@@ -129,6 +147,9 @@ class LessonIn(Schema):
         load_default=None,
         metadata={"description": "By kind when absent: a video is watched to 90 %, ..."},
     )
+    availability = ma.fields.Nested(
+        Availability, load_default=None, allow_none=True, metadata={"description": AVAILABILITY}
+    )
 
 
 class LessonPatch(Schema):
@@ -144,6 +165,9 @@ class LessonPatch(Schema):
     preview = Boolean()
     weight = Integer(minimum=1, maximum=1000)
     completion = ma.fields.Nested(CompletionRule)
+    availability = ma.fields.Nested(
+        Availability, allow_none=True, metadata={"description": AVAILABILITY}
+    )
 
 
 class LessonOut(Schema):
@@ -169,6 +193,9 @@ class LessonOut(Schema):
     preview = ma.fields.Boolean(required=True)
     weight = ma.fields.Integer(required=True)
     completion = ma.fields.Nested(CompletionRule, required=True)
+    availability = ma.fields.Nested(
+        Availability, required=True, allow_none=True, metadata={"description": AVAILABILITY}
+    )
     position = ma.fields.Integer(
         required=True, metadata={"description": "Its place; may have gaps after deletions."}
     )
@@ -218,6 +245,7 @@ MODULE_EXAMPLE = {
     "lineage_id": "01935b82-5e10-7c3b-9f00-1d2e3f4a5b66",
     "title": "The grind",
     "summary": "Why fineness decides more than the machine.",
+    "sequential": True,
     "position": 1,
     "created_at": "2027-01-05T10:02:00Z",
 }
@@ -236,6 +264,7 @@ LESSON_EXAMPLE = {
     "preview": False,
     "weight": 1,
     "completion": {"rule": "watched", "percent": 90},
+    "availability": {"after": "run_start", "days": 7},
     "position": 1,
     "created_at": "2027-01-05T10:03:00Z",
 }

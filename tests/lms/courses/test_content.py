@@ -185,6 +185,67 @@ def test_a_put_replaces_the_whole_lesson_and_keeps_its_place(
     }
 
 
+def test_a_module_is_sequential_when_it_is_said_to_be(instructor: Api, draft: Content) -> None:
+    path = f"/course-versions/{draft.version_id}/modules"
+    made = instructor.post(path, {"title": "The water"}).json
+    assert made["sequential"] is False
+
+    changed = instructor.patch(f"/modules/{made['id']}", {"sequential": True}).json
+
+    assert changed == {**made, "sequential": True}
+    again = instructor.post(path, {"title": "The milk", "sequential": True}).json
+    assert again["sequential"] is True
+
+
+def test_a_lesson_is_open_from_the_start_until_it_is_given_a_date(
+    instructor: Api, draft: Content
+) -> None:
+    path = f"/lessons/{draft.lesson_ids[0]}"
+    before = instructor.get(path).json
+    assert before["availability"] is None
+
+    week_two = {"after": "run_start", "days": 7}
+    assert instructor.patch(path, {"availability": week_two}).json["availability"] == week_two
+    assert instructor.get(path).json["availability"] == week_two
+    assert instructor.patch(path, {"availability": None}).json == before
+
+
+def test_a_lesson_is_made_and_replaced_with_its_availability(
+    instructor: Api, draft: Content
+) -> None:
+    three_days_in = {"after": "activation", "days": 3}
+    made = instructor.post(
+        f"/modules/{draft.module_ids[0]}/lessons", {**TEXT, "availability": three_days_in}
+    )
+    assert made.json["availability"] == three_days_in
+
+    replaced = instructor.put(f"/lessons/{made.json['id']}", TEXT)
+
+    assert replaced.json["availability"] is None
+
+
+@pytest.mark.parametrize(
+    ("availability", "pointer"),
+    [
+        ({"after": "run_start"}, "/availability/days"),
+        ({"days": 7}, "/availability/after"),
+        ({"after": "payday", "days": 7}, "/availability/after"),
+        ({"after": "run_start", "days": -1}, "/availability/days"),
+        ({"after": "run_start", "days": 1001}, "/availability/days"),
+        ({"after": "run_start", "days": 1.5}, "/availability/days"),
+        ({"after": "run_start", "days": 7, "hours": 1}, "/availability/hours"),
+        ("run_start", "/availability"),
+    ],
+)
+def test_an_availability_that_makes_no_sense_is_refused_with_its_pointer(
+    instructor: Api, draft: Content, availability: Any, pointer: str
+) -> None:
+    refused = instructor.patch(f"/lessons/{draft.lesson_ids[0]}", {"availability": availability})
+
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json["errors"]] == [pointer]
+
+
 @pytest.mark.parametrize(
     ("method", "body"), [("PUT", TEXT), ("PATCH", {"title": "T"}), ("DELETE", None)]
 )

@@ -17,6 +17,8 @@ from tenants.session import Database, OrganizationScope
 from tests.factories.courses import add_media, make_draft, make_published
 from tests.lms.courses.conftest import Api
 
+WEEK_TWO = {"after": "run_start", "days": 7}
+
 
 def lineage(outline: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [
@@ -167,7 +169,47 @@ def test_the_rules_are_frozen_by_lineage(instructor: Api, database: Database, ac
         "completion": {"rule": "watched", "percent": 90},
         "kind": "video",
         "duration_seconds": 60.0,
+        "availability": None,
+        "earlier": None,
     }
+
+
+def test_when_lessons_open_is_frozen_with_them(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_draft(database, acme, instructor.person, outline=[["text"] * 3, ["text"] * 2])
+    first, optional, third, *others = made.lesson_ids
+    instructor.patch(f"/modules/{made.module_ids[0]}", {"sequential": True})
+    instructor.patch(f"/lessons/{optional}", {"required": False})
+    instructor.patch(f"/lessons/{others[0]}", {"availability": WEEK_TWO})
+    instructor.post(f"/course-versions/{made.version_id}/publish")
+
+    with database.transaction(OrganizationScope(acme)) as session:
+        row = session.get_one(PublishedVersion, made.version_id)
+    assert [module["sequential"] for module in row.outline["modules"]] == [True, False]
+    assert row.outline["modules"][1]["lessons"][0]["availability"] == WEEK_TWO
+    module_id = str(made.module_ids[0])
+    (sequence,) = row.rules["sequences"].values()
+    assert [step["lesson_id"] for step in sequence] == [str(first), str(third)]
+    rules = [row.rules["lessons"][str(lineage)] for lineage in made.lineage_ids]
+    after_first = {"module_id": module_id, "count": 1}
+    assert [rule["earlier"] for rule in rules] == [None, after_first, after_first, None, None]
+    assert [rule["availability"] for rule in rules] == [None, None, None, WEEK_TWO, None]
+
+
+def test_a_new_draft_copies_when_lessons_open(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_draft(database, acme, instructor.person, outline=[["text"]])
+    instructor.patch(f"/modules/{made.module_ids[0]}", {"sequential": True})
+    instructor.patch(f"/lessons/{made.lesson_ids[0]}", {"availability": WEEK_TWO})
+    instructor.post(f"/course-versions/{made.version_id}/publish")
+
+    draft = instructor.post(f"/courses/{made.course_id}/versions", {}).json
+
+    (module,) = instructor.get(f"/course-versions/{draft['id']}/modules").json["items"]
+    (lesson,) = instructor.get(f"/modules/{module['id']}/lessons").json["items"]
+    assert (module["sequential"], lesson["availability"]) == (True, WEEK_TWO)
 
 
 def test_the_content_hash_can_be_recomputed_from_the_stored_row(
