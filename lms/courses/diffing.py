@@ -16,7 +16,7 @@ from uuid import UUID
 Magnitude = Literal["none", "minor", "major"]
 MAGNITUDES: tuple[Magnitude, ...] = ("none", "minor", "major")
 
-MODULE_MEMBERS = ("title", "summary")
+MODULE_MEMBERS = ("title", "summary", "sequential")
 LESSON_MEMBERS = (
     "kind",
     "title",
@@ -26,9 +26,13 @@ LESSON_MEMBERS = (
     "preview",
     "weight",
     "completion",
+    "availability",
     "media",
 )
 """What a lesson is compared by. Its HTML is not among them: that follows from `content`."""
+
+UNSAID: Mapping[str, Any] = {"sequential": False, "availability": None}
+"""What members are in versions that were published before there were such members."""
 
 DECISIVE = frozenset({"required", "weight", "completion"})
 """Members of a lesson that decide what completing the course takes."""
@@ -213,7 +217,7 @@ def _changed(
 
 def _member(node: Node, name: str, assets: Mapping[str, str]) -> Any:
     if name != "media":
-        return node[name]
+        return node[name] if name in node else UNSAID[name]
     return [
         {**file, "media_file_id": assets.get(file["media_file_id"], file["media_file_id"])}
         for file in node["media"]

@@ -32,19 +32,19 @@ MAKE_ROOM_FOR_LESSON = text("""
      WHERE o.id = :original_id AND l.module_id = o.module_id AND l.position > o.position
 """)
 COPY_MODULE = text("""
-    INSERT INTO modules (id, version_id, lineage_id, title, summary, position, version)
+    INSERT INTO modules (id, version_id, lineage_id, title, summary, sequential, position, version)
     SELECT CAST(:new_id AS uuid), o.version_id, CAST(:new_id AS uuid), o.title, o.summary,
-           o.position + 1, 1
+           o.sequential, o.position + 1, 1
       FROM modules o
      WHERE o.id = :original_id
 """)
 COPY_LESSONS = text("""
     INSERT INTO lessons (id, module_id, version_id, lineage_id, kind, title, content,
-                         estimated_seconds, required, preview, weight, completion, position,
-                         version)
+                         estimated_seconds, required, preview, weight, completion, availability,
+                         position, version)
     SELECT c.new, COALESCE(CAST(:module_id AS uuid), o.module_id), o.version_id, c.new, o.kind,
            o.title, o.content, o.estimated_seconds, o.required, o.preview, o.weight, o.completion,
-           o.position + :shift, 1
+           o.availability, o.position + :shift, 1
       FROM unnest(CAST(:old AS uuid[]), CAST(:new AS uuid[])) AS c (old, new)
       JOIN lessons o ON o.id = c.old
 """)

@@ -26,7 +26,7 @@ Outline = dict[str, Any]
 LINEAGES = [str(new_id()) for _ in range(8)]
 """Few, so that two versions have many of them in common."""
 
-MODULE = {"title": "The grind", "summary": ""}
+MODULE = {"title": "The grind", "summary": "", "sequential": False}
 LESSON = {
     "kind": "text",
     "title": "Dialling in",
@@ -36,6 +36,7 @@ LESSON = {
     "preview": False,
     "weight": 1,
     "completion": {"rule": "viewed"},
+    "availability": None,
     "media": [],
 }
 FILE = {
@@ -232,6 +233,7 @@ def test_each_member_of_a_module_is_compared(member: str) -> None:
         ("content", "Another", "minor"),
         ("estimated_seconds", 61, "minor"),
         ("preview", True, "minor"),
+        ("availability", {"after": "run_start", "days": 7}, "minor"),
         ("media", [{**FILE, "media_file_id": "1"}], "minor"),
         ("required", False, "major"),
         ("weight", 2, "major"),
@@ -248,6 +250,15 @@ def test_each_member_of_a_lesson_is_compared_and_some_decide(
 
     assert [change.members for change in found.lessons.changed] == [(member,)]
     assert found.magnitude == magnitude
+
+
+def test_versions_from_before_lessons_could_be_locked_lock_none() -> None:
+    earlier = outline(["a"])
+    del earlier["modules"][0]["sequential"]
+    del earlier["modules"][0]["lessons"][0]["availability"]
+
+    assert compare(earlier, outline(["a"])).magnitude == "none"
+    assert compare(outline(["a"]), earlier).magnitude == "none"
 
 
 def test_every_member_that_is_compared_is_tried_here() -> None:
