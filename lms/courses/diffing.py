@@ -31,8 +31,8 @@ LESSON_MEMBERS = (
 )
 """What a lesson is compared by. Its HTML is not among them: that follows from `content`."""
 
-UNKNOWN_OF_OLD = {"availability": None, "sequential": False}
-"""What outlines say by silence that were published before there were these members."""
+UNSAID: Mapping[str, Any] = {"sequential": False, "availability": None}
+"""What members are in versions that were published before there were such members."""
 
 DECISIVE = frozenset({"required", "weight", "completion"})
 """Members of a lesson that decide what completing the course takes."""
@@ -217,7 +217,7 @@ def _changed(
 
 def _member(node: Node, name: str, assets: Mapping[str, str]) -> Any:
     if name != "media":
-        return node.get(name, UNKNOWN_OF_OLD.get(name))
+        return node[name] if name in node else UNSAID[name]
     return [
         {**file, "media_file_id": assets.get(file["media_file_id"], file["media_file_id"])}
         for file in node["media"]

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from lms.core import audit
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.courses.models import CourseRun
+from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
+from lms.enrollments.operations import complete
 from lms.enrollments.transitions import Change, State, refuse, try_move
 
 
@@ -51,9 +52,14 @@ def suspend(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str)
 def reinstate(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
     """Open a suspended enrollment's content again, with its progress and first dates.
 
-    Arguments and refusals as of `suspend`, from `suspended`.
+    One that an upgrade of its run brought to 100 percent meanwhile is completed by it. Arguments
+    and refusals as of `suspend`, from `suspended`.
     """
-    return _change(session, actor, enrollment_id, REINSTATE, reason)
+    enrollment = _change(session, actor, enrollment_id, REINSTATE, reason)
+    if enrollment.percent < 100:
+        return enrollment
+    version = session.get_one(PublishedVersion, enrollment.version_id)
+    return complete(session, enrollment_id, rules_hash=version.content_hash, actor_id=actor.user_id)
 
 
 def reopen(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:

@@ -58,8 +58,8 @@ LESSON_WITH = """
 FIND_VIDEO = text(
     f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
-           e.state AS enrollment_state, e.access_ended_at, e.lock_reason, e.available_at,
-           e.open_lessons,
+           e.state AS enrollment_state, e.access_ended_at,
+           e.lock_reason, e.available_at, e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
                  SELECT FROM media_files f

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from lms.core.clock import rfc3339
 from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
@@ -46,20 +47,6 @@ class EnrollmentHasNoAccessError(ForbiddenError):
         )
 
 
-class LessonLockedError(ConflictError):
-    """The lesson does not open yet: too early, or lessons before it are not done."""
-
-    code = "lesson_locked"
-
-    def __init__(self, lock: Lock) -> None:
-        super().__init__(
-            f"This lesson is locked. {lock.remedy}",
-            reason=lock.reason,
-            available_at=lock.available_at and rfc3339(lock.available_at),
-            lessons=[str(lesson_id) for lesson_id in lock.lessons],
-        )
-
-
 class AccessEndedError(ConflictError):
     """The run's content may no longer be read: its access has ended."""
 
@@ -71,6 +58,37 @@ class AccessEndedError(ConflictError):
             f"Access to this run's content ended at {rfc3339(ended_at)}. {remedy}",
             access_ended_at=rfc3339(ended_at),
             remedy=remedy,
+        )
+
+
+class LessonOfAnotherVersionError(ConflictError):
+    """The lesson is of a version in which the enrollment is not, or not any more.
+
+    Its run was upgraded, most likely, while the learner had the content open.
+    """
+
+    code = "lesson_of_another_version"
+
+    def __init__(self, version_id: UUID, lesson_id: str | None) -> None:
+        super().__init__(
+            "This enrollment is in another version of the course by now, so nothing is recorded."
+            " Read the outline of that version, and go on there.",
+            version_id=str(version_id),
+            lesson_id=lesson_id,
+        )
+
+
+class LessonLockedError(ConflictError):
+    """The lesson does not open yet: too early, or lessons before it are not done."""
+
+    code = "lesson_locked"
+
+    def __init__(self, lock: Lock) -> None:
+        super().__init__(
+            f"This lesson is locked. {lock.remedy}",
+            reason=lock.reason,
+            available_at=lock.available_at and rfc3339(lock.available_at),
+            lessons=[str(lesson_id) for lesson_id in lock.lessons],
         )
 
 

@@ -18,6 +18,7 @@ from lms.learning.access import OPENING_STATES
 from lms.learning.errors import (
     AccessEndedError,
     EnrollmentNotActiveError,
+    LessonOfAnotherVersionError,
     NotMarkableByLearnerError,
     UnknownDurationError,
 )
@@ -106,6 +107,19 @@ RECORD = text(
     *LOCK_COLUMNS,
 )
 
+# Asked only when there is nothing to record: rules say which lessons a version has.
+FIND_IN_PRESENT_VERSION = text("""
+    SELECT e.version_id,
+           (SELECT l.key FROM jsonb_each_text(p.rules -> 'lineages') AS l
+             WHERE l.value = other.rules -> 'lineages' ->> CAST(:lesson_id AS text)) AS lesson_id
+      FROM enrollments e
+      JOIN published_versions p ON p.version_id = e.version_id
+      JOIN published_versions other
+        ON other.course_id = p.course_id AND other.version_id <> p.version_id
+       AND other.rules -> 'lineages' ->> CAST(:lesson_id AS text) IS NOT NULL
+     WHERE e.id = :enrollment_id AND e.user_id = :user_id
+""")
+
 COMPLETE_LESSON = text("""
     UPDATE lesson_progress lp SET completed_at = now(), completed_how = :how
       FROM published_versions p
@@ -182,7 +196,8 @@ def record_progress(
         report: what happened.
 
     Raises:
-        NotFoundError: not their enrollment, or no such lesson in its version.
+        NotFoundError: not their enrollment, or no such lesson in its course.
+        LessonOfAnotherVersionError: it is of another version; names the same one in the present.
         EnrollmentNotActiveError: neither active nor completed.
         AccessEndedError: access to its run has ended.
         LessonLockedError: the lesson does not open yet.
@@ -205,7 +220,7 @@ def record_progress(
         },
     ).one_or_none()
     if recorded is None:
-        raise NotFoundError("There is no such lesson in an enrollment of yours.")
+        _refuse_unknown(session, actor, enrollment_id, lesson_id)
     rule = LessonRule.parse(recorded.rule)
     if recorded.watched_seconds is None:
         _refuse(recorded, rule, report)
@@ -241,6 +256,21 @@ def record_progress(
         completed_how=done_how,
         enrollment=standing,
     )
+
+
+def _refuse_unknown(
+    session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID
+) -> NoReturn:
+    """Lead who has an older version open to the same lesson in the present one."""
+    values = {
+        "enrollment_id": enrollment_id,
+        "lesson_id": str(lesson_id),
+        "user_id": actor.user_id,
+    }
+    found = session.execute(FIND_IN_PRESENT_VERSION, values).one_or_none()
+    if found is None:
+        raise NotFoundError("There is no such lesson in an enrollment of yours.")
+    raise LessonOfAnotherVersionError(found.version_id, found.lesson_id)
 
 
 def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:

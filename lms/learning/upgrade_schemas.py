@@ -8,6 +8,7 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.courses.learners import UNFINISHED_STATES
+from lms.courses.schemas.diffs import DIFF_EXAMPLE, ContentChangesOut
 from lms.http.schemas import Boolean, Schema
 from lms.learning.upgrades import MOST_EFFECTS, Policy
 
@@ -95,6 +96,11 @@ class RunUpgradeOut(Schema):
         metadata={"description": "The run's version before the upgrade."},
     )
     to_version = ma.fields.Nested(UpgradedVersionOut, required=True)
+    diff = ma.fields.Nested(
+        ContentChangesOut,
+        required=True,
+        metadata={"description": "What changed from the one version to the other."},
+    )
     counts = ma.fields.Nested(UpgradeCountsOut, required=True)
     effects = ma.fields.List(
         ma.fields.Nested(UpgradeEffectOut),
@@ -112,6 +118,7 @@ UPGRADE_EXAMPLE: dict[str, Any] = {
     "policy": "all",
     "from_version": {"id": "01935b80-11aa-7d02-b3c4-9a7e5d1f2c33", "number": 2},
     "to_version": {"id": "01935ba2-77c1-7e55-a0b1-2c3d4e5f6071", "number": 3},
+    "diff": {name: DIFF_EXAMPLE[name] for name in ("magnitude", "modules", "lessons")},
     "counts": {
         "moving": 1,
         "staying": 0,

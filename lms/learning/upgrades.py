@@ -18,6 +18,8 @@ from lms.core import audit
 from lms.core.actor import Actor
 from lms.core.versions import check_version
 from lms.courses import run_queries
+from lms.courses.diff_queries import compare_versions
+from lms.courses.diffing import VersionDiff
 from lms.courses.errors import (
     RunStateNotAllowedError,
     VersionNotNewerError,
@@ -167,6 +169,7 @@ class Upgrade:
         policy: who goes along.
         from_version: the run's version before.
         to_version: the target.
+        diff: what changed from the one to the other.
         counts: of all enrollments.
         effects: of those that move, the first `MOST_EFFECTS` in the order in which they enrolled.
     """
@@ -177,6 +180,7 @@ class Upgrade:
     policy: Policy
     from_version: VersionRef
     to_version: VersionRef
+    diff: VersionDiff
     counts: Counts
     effects: Sequence[Effect]
 
@@ -240,6 +244,7 @@ def upgrade_run(
         policy=policy,
         from_version=present,
         to_version=target,
+        diff=compare_versions(session, present.id, target.id),
         counts=counts,
         effects=[Effect.of(one) for one in effects],
     )

@@ -98,7 +98,9 @@ def record_progress(
     For the learner, while the enrollment is active or completed; else 409 `enrollment_not_active`
     with its state and what would change it. 409 `access_ended` after the run's `access_ends_at`;
     `lesson_locked` while the lesson is not open, with the members of `locked` in the enrollment's
-    progress: `reason`, `available_at`, `lessons`.
+    progress: `reason`, `available_at`, `lessons`; `lesson_of_another_version` when the run was
+    upgraded meanwhile, with the enrollment's `version_id` and this lesson's `lesson_id` there, null
+    when it was removed.
 
     Send any of the members, as often as you like: played parts are joined, skipping ahead does not
     count, and what is complete stays complete. The lesson completes by its own rule; 403 when the

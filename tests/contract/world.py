@@ -37,9 +37,8 @@ USING_UP = frozenset(
         *("deleteCourse", "deleteModule", "deleteLesson", "deleteMediaFile", "setContentOrder"),
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
         *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
-        *("suspendOrganization", "suspendEnrollment", "updateRun"),
+        *("suspendOrganization", "suspendEnrollment", "updateRun", "cancelRun"),
         *("duplicateModule", "duplicateLesson"),
-        *("suspendOrganization", "updateRun", "cancelRun"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""

@@ -233,6 +233,7 @@ def test_each_member_of_a_module_is_compared(member: str) -> None:
         ("content", "Another", "minor"),
         ("estimated_seconds", 61, "minor"),
         ("preview", True, "minor"),
+        ("availability", {"after": "run_start", "days": 7}, "minor"),
         ("media", [{**FILE, "media_file_id": "1"}], "minor"),
         ("availability", {"after": "activation", "days": 7}, "minor"),
         ("required", False, "major"),
@@ -252,10 +253,13 @@ def test_each_member_of_a_lesson_is_compared_and_some_decide(
     assert found.magnitude == magnitude
 
 
-def test_an_outline_from_before_there_was_availability_differs_in_nothing() -> None:
-    old = outline(["a"])
-    del old["modules"][0]["sequential"], old["modules"][0]["lessons"][0]["availability"]
-    assert compare(old, outline(["a"])).magnitude == "none"
+def test_versions_from_before_lessons_could_be_locked_lock_none() -> None:
+    earlier = outline(["a"])
+    del earlier["modules"][0]["sequential"]
+    del earlier["modules"][0]["lessons"][0]["availability"]
+
+    assert compare(earlier, outline(["a"])).magnitude == "none"
+    assert compare(outline(["a"]), earlier).magnitude == "none"
 
 
 def test_every_member_that_is_compared_is_tried_here() -> None:

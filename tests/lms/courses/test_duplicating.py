@@ -31,7 +31,7 @@ def draft(instructor: Api, database: Database, acme: UUID) -> Content:
             "weight": 3,
             "required": False,
             "preview": True,
-            "availability": {"after": "run_start", "days": 7},
+            "availability": {"after": "activation", "days": 7},
         },
     )
 
@@ -120,6 +120,7 @@ def test_a_duplicated_module_stands_right_behind_its_original_with_all_that_is_i
 ) -> None:
     with database.transaction(OrganizationScope(acme)) as session:
         add_media(session, draft.lesson_ids[1], instructor.person.id, kind="document")
+    instructor.patch(f"/modules/{draft.module_ids[0]}", {"sequential": True})
 
     made = instructor.post(f"/modules/{draft.module_ids[0]}/duplicate")
 

@@ -46,6 +46,21 @@ def test_who_teaches_the_run_suspends_and_reinstates(academy: Academy) -> None:
     assert reinstated.get_json() == before
 
 
+def test_one_that_an_upgrade_brought_to_its_end_is_completed_when_it_is_reinstated(
+    academy: Academy,
+) -> None:
+    admin, person = academy.person("admin"), academy.person()
+    enrollment_id = enrolled(academy, academy.run(price=0), person)
+    path = f"/enrollments/{enrollment_id}"
+    academy.post(f"{path}/suspend", admin, WHY)
+    academy.execute_as_owner(
+        "UPDATE enrollments SET percent = 100 WHERE id = :id", id=enrollment_id
+    )
+    reinstated = academy.post(f"{path}/reinstate", admin, WHY).get_json()
+    assert (reinstated["state"], reinstated["percent"]) == ("completed", 100)
+    assert reinstated["completed_at"] is not None
+
+
 def test_a_completed_enrollment_is_reopened_by_admins_and_keeps_its_date(academy: Academy) -> None:
     teacher, person = academy.person("instructor"), academy.person()
     enrollment_id = enrolled(academy, academy.run(price=0, teacher=teacher), person)

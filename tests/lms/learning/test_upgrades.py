@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -47,6 +47,7 @@ class Cohort:
     teacher: Person
     first: Content
     run_id: UUID
+    learners: dict[UUID, Person] = field(default_factory=dict[UUID, Person])
 
     @property
     def scope(self) -> OrganizationScope:
@@ -101,6 +102,7 @@ class Cohort:
     ) -> UUID:
         """Put a learner into the run who has completed, or only opened, lessons by number."""
         enrollment_id, person = new_id(), self.person()
+        self.learners[enrollment_id] = person
         if percent is None:
             percent = 100 * len(done) // len(self.first.lesson_ids)
         with self.database.transaction(self.scope) as session:
@@ -143,6 +145,15 @@ class Cohort:
             base_url=ACME,
             headers=headers,
             json={"target_version_id": str(target_id), "policy": policy, "dry_run": dry_run},
+        )
+
+    def report(self, enrollment_id: UUID, lesson_id: UUID | str) -> Any:
+        """Let the learner report that they opened a lesson."""
+        return self.app.test_client().put(
+            f"/api/v1/enrollments/{enrollment_id}/lessons/{lesson_id}/progress",
+            base_url=ACME,
+            headers=self.learners[enrollment_id].headers,
+            json={"viewed": True},
         )
 
     def apply(self, target_id: UUID, *, dry_run: bool = False, policy: Any = "all") -> Upgrade:
@@ -224,6 +235,7 @@ def test_the_run_and_everybody_in_it_move(cohort: Cohort) -> None:
         "policy": "all",
         "from_version": {"id": str(cohort.first.version_id), "number": 1},
         "to_version": {"id": str(second), "number": 2},
+        "diff": answer.json["diff"],
         "counts": {
             "moving": 1,
             "staying": 0,
@@ -441,6 +453,54 @@ def test_who_moved_learns_on_in_the_new_version(cohort: Cohort) -> None:
     assert (recorded.enrollment.state, recorded.enrollment.percent) == ("completed", 100)
 
 
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_still_has_the_old_version_open_is_led_to_the_lesson_in_the_new_one(
+    cohort: Cohort, removed: bool
+) -> None:
+    enrollment_id = cohort.enroll()
+    second = cohort.next_version(without=[0] if removed else [3])
+    cohort.apply(second)
+
+    refused = cohort.report(enrollment_id, cohort.first.lesson_ids[0])
+
+    assert (refused.status_code, refused.json["code"]) == (409, "lesson_of_another_version")
+    assert refused.json["version_id"] == str(second)
+    if removed:
+        assert refused.json["lesson_id"] is None
+    else:
+        assert cohort.report(enrollment_id, refused.json["lesson_id"]).status_code == 200
+
+
+def test_a_lesson_of_another_course_stays_unknown(
+    cohort: Cohort, make_cohort: Callable[..., Cohort]
+) -> None:
+    enrollment_id = cohort.enroll()
+
+    for lesson_id in (make_cohort().first.lesson_ids[0], uuid4()):
+        assert cohort.report(enrollment_id, lesson_id).status_code == 404
+
+
+def test_a_report_that_waited_for_the_upgrade_is_led_on_too(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll()
+    second = cohort.next_version(without=[3])
+    with ThreadPoolExecutor(1) as pool:
+        with cohort.database.transaction(cohort.scope) as session:
+            upgrade_run(
+                session,
+                cohort.teacher.actor,
+                cohort.run_id,
+                target_version_id=second,
+                policy="all",
+                dry_run=False,
+                expected=None,
+            )
+            waiting = pool.submit(cohort.report, enrollment_id, cohort.first.lesson_ids[0])
+            wait_until_blocked(cohort.database, cohort.organization_id, waiting)
+        refused = waiting.result(DEADLINE)
+    assert (refused.status_code, refused.json["code"]) == (409, "lesson_of_another_version")
+    assert refused.json["version_id"] == str(second)
+
+
 # --- trying it
 
 
@@ -475,6 +535,21 @@ def test_a_dry_run_tells_and_changes_nothing(cohort: Cohort) -> None:
     assert audited(cohort) == []
     really = cohort.upgrade(second).json
     assert really == {**answer.json, "dry_run": False}
+
+
+def test_it_tells_what_changed_between_the_versions(cohort: Cohort) -> None:
+    second = cohort.next_version(without=[0], added=1, title="Another title")
+
+    diff = cohort.upgrade(second, dry_run=True).json["diff"]
+
+    assert diff["magnitude"] == "major"
+    lessons = diff["lessons"]
+    lineages = [str(lineage) for lineage in cohort.first.lineage_ids]
+    assert [one["lineage_id"] for one in lessons["removed"]] == lineages[:1]
+    assert [one["title"] for one in lessons["added"]] == [LESSON["title"]]
+    assert [(one["lineage_id"], one["members"]) for one in lessons["changed"]] == [
+        (lineages[1], ["title"])
+    ]
 
 
 def test_only_the_first_are_listed_and_all_are_counted(
