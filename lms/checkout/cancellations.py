@@ -27,7 +27,7 @@ from lms.courses.run_queries import RunView
 from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, try_move
 from lms.payments import receipts
-from lms.payments.models import Payment
+from lms.payments.models import Payment, Refund
 
 log = structlog.get_logger()
 
@@ -36,6 +36,17 @@ FIND = text("""
     SELECT e.payment_id, e.run_id, r.cancelled_at, r.cancelled_by
       FROM enrollments e JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
      WHERE e.id = :id
+""")
+
+FIND_SKIPPED = text("""
+    SELECT e.id AS enrollment_id, r.cancelled_at, r.cancelled_by
+      FROM payments p
+      JOIN enrollments e ON e.payment_id = p.id AND e.state = 'withdrawn'
+      JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
+     WHERE p.id = :id AND p.state = 'succeeded' AND NOT p.live AND p.disputed_at IS NULL
+       AND p.lost_amount = 0
+       AND EXISTS (SELECT FROM enrollment_changes c
+                    WHERE c.enrollment_id = e.id AND c.reason = 'run_cancelled')
 """)
 
 
@@ -91,7 +102,7 @@ def end_enrollment(session: Session, doorbell: Doorbell, enrollment_id: UUID) ->
     Whatever the refund policy says: to the wallet at once, to a provider through its refunds. A
     pending one is cancelled; should its payment arrive yet, it is late money. A completed one stays
     as it is. While the payer contests the payment at the bank nothing is given back, which is put
-    on record: should the bank decide for the academy, an admin gives it back by hand.
+    on record; `refund_after_dispute` does once the bank has decided for the academy.
 
     Args:
         session: the organization's session.
@@ -139,6 +150,26 @@ def _give_all_back(
     session.execute(NOT_LIVE, {"id": payment_id})
     if left > 0:
         _record_disputed(session, payment, left, actor_id)
+
+
+def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID) -> None:
+    """Give back what was contested when its run was cancelled, now that no bank holds it any more.
+
+    Whoever left by themselves before got what the refund policy gave. What a bank took a part of
+    for good is left to an admin: providers refund nothing of such a payment.
+
+    Args:
+        session: the organization's session, in which the dispute has just been written down.
+        doorbell: of the queue, rung for the refund.
+        payment_id: whose dispute it was; of any other payment nothing is changed.
+    """
+    found = session.execute(FIND_SKIPPED, {"id": payment_id}).one_or_none()
+    if found is None:
+        return
+    refund_id = derived_id(found.cancelled_at, found.enrollment_id)
+    session.execute(HOLD_MONEY, {"id": payment_id})
+    if session.get(Refund, refund_id) is None:
+        _give_all_back(session, doorbell, payment_id, refund_id, found.cancelled_by)
 
 
 def _record_disputed(session: Session, payment: Payment, left: int, actor_id: UUID) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from lms.checkout.enroll_statement import GRANT_SEAT
+from lms.checkout.errors import AlreadyEnrolledError
 from lms.checkout.orders import Order
 from lms.checkout.purchase_refusals import refuse
 from lms.core import audit
@@ -57,7 +59,7 @@ def grant_seat(
     }
     done = session.execute(GRANT_SEAT, values).one()
     if not done.seated:
-        refuse(session, Actor(user_id, "student", actor.session_id), order, done)
+        _refuse(session, Actor(user_id, "student", actor.session_id), order, done)
     audit.record(
         session,
         "enrollment.grant",
@@ -66,6 +68,16 @@ def grant_seat(
         after={"run_id": str(run_id), "user_id": str(user_id), "reason": reason},
     )
     return session.get_one(Enrollment, enrollment_id)
+
+
+def _refuse(session: Session, learner: Actor, order: Order, done: Row[Any]) -> NoReturn:
+    """Say to staff what `refuse` says to learners."""
+    try:
+        refuse(session, learner, order, done)
+    except AlreadyEnrolledError as error:
+        raise AlreadyEnrolledError(
+            "This learner is enrolled in the run already.", **error.params
+        ) from error
 
 
 def _require_account(session: Session, user_id: UUID) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from lms.checkout import webhooks
+from lms.checkout.cancellations import refund_after_dispute
 from lms.checkout.external_refunds import unbooked
 from lms.checkout.settlement import apply
 from lms.checkout.subjects import find_subject, open_refunds
@@ -106,4 +107,6 @@ def write(session: Session, doorbell: Doorbell, provider: str, seen: Seen) -> bo
         is_complete = record_dispute(session, seen.subject, provider, seen.dispute)
         if is_complete:
             webhooks.dispute_recorded(session, provider, seen.dispute.id)
+        if seen.subject.operation == "payment":
+            refund_after_dispute(session, doorbell, seen.subject.subject_id)
     return is_complete

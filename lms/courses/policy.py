@@ -185,6 +185,18 @@ def check_run_transition(present: str, wanted: str) -> None:
         )
 
 
+def check_editable(state: str) -> None:
+    """Refuse to edit a cancelled run, which stays as its learners were told.
+
+    Raises:
+        RunStateNotAllowedError: with what its state may become: nothing.
+    """
+    if state == "cancelled":
+        raise RunStateNotAllowedError(
+            "A cancelled run stays as it is; run the course again instead.", state=state, allowed=[]
+        )
+
+
 def check_cancellable(state: str) -> None:
     """Refuse to cancel a run that is not offered.
 

@@ -22,9 +22,10 @@ from lms.courses.queries import taught_by, visible_course
 PHASES = ("upcoming", "enrollment_open", "in_progress", "ended")
 
 PHASE: ColumnElement[str] = case(
-    (func.now() >= CourseRun.ends_at, "ended"),
+    (or_(func.now() >= CourseRun.ends_at, CourseRun.state == "cancelled"), "ended"),
     (
         and_(
+            CourseRun.state == "scheduled",
             func.now() >= CourseRun.enrollment_opens_at,
             func.now() < CourseRun.enrollment_closes_at,
         ),
@@ -34,7 +35,7 @@ PHASE: ColumnElement[str] = case(
     else_="upcoming",
 )
 """Of a run by PostgreSQL's clock, so that machines need not agree. While one can still enroll it is
-`enrollment_open`, also after the start."""
+`enrollment_open`, also after the start; a cancelled one has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,10 @@ class EnrollmentChangeOut(Schema):
     to_state = ma.fields.String(required=True, validate=validate.OneOf(STATES))
     reason = ma.fields.String(
         required=True,
-        metadata={"description": "A stable word, or what was written.", "example": "paid"},
+        metadata={
+            "description": "A stable word. What staff wrote is in the audit log.",
+            "example": "paid",
+        },
     )
     actor_id = ma.fields.UUID(
         required=True, allow_none=True, metadata={"description": "null: by itself."}

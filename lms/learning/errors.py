@@ -12,7 +12,7 @@ from lms.learning.availability import Lock
 REMEDIES = {
     "pending": "Pay, or wait until it is approved.",
     "waitlisted": "Wait for an offered seat and accept it.",
-    "suspended": "Ask the course's staff to resume it.",
+    "suspended": "Ask the course's staff to reinstate it.",
     "expired": "Ask the course's staff to extend it.",
     "withdrawn": "Enroll again.",
     "cancelled": "Enroll again.",

@@ -58,7 +58,8 @@ def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
     For staff who teach the course, and for learners with an active or completed enrollment in the
     version. A published version never changes: keep it, and ask again with If-None-Match. Drafts
     are for staff only. 403 tells which state of the enrollment closes the content; 409
-    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`.
+    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`. It
+    holds the texts of lessons that are locked for the learner too; progress tells which those are.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
     if isinstance(outline, Outline):

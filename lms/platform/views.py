@@ -84,7 +84,7 @@ def logout(call: Call) -> None:
     paged=True,
 )
 def list_organizations(call: Call, query: dict[str, Any]) -> Page[Organization]:
-    """List organizations in any state, oldest first.
+    """List organizations in any state, by id: about oldest first.
 
     Suspended ones are among them; `state` picks some.
     """

@@ -140,6 +140,7 @@ def update_run(
         CapacityBelowTakenError: more seats are taken.
     """
     run = hold_run(session, actor, run_id, expected=expected)
+    policy.check_editable(run.state)
     columns = _columns(session, changes)
     policy.check_run_dates(
         {name: columns.get(name, getattr(run, name)) for name in DATES},

@@ -195,8 +195,8 @@ class CourseRunOut(Schema):
         required=True,
         metadata={
             "enum": list(PHASES),
-            "description": "By the dates, now. While one can still enroll it is `enrollment_open`,"
-            " also after the start.",
+            "description": "By state and dates, now. While one can still enroll it is"
+            " `enrollment_open`, also after the start; a cancelled run has `ended`.",
         },
     )
     starts_at = UtcDateTime(required=True, attribute="run.starts_at")

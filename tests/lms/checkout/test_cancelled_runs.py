@@ -21,6 +21,7 @@ from tests.factories import books
 from tests.factories.contested import disputed, move
 from tests.factories.money import DEADLINE, Academy, together
 from tests.factories.people import Person
+from tests.factories.provider_side import tell
 
 REASON = "The instructor has fallen ill."
 
@@ -416,15 +417,23 @@ def test_while_a_bank_decides_nothing_is_given_back_which_is_on_record(academy: 
     academy.assert_books_balance()
 
 
-def test_once_the_bank_decided_for_the_academy_an_admin_gives_it_back(academy: Academy) -> None:
+def test_once_the_bank_decided_for_the_academy_it_is_given_back_once(academy: Academy) -> None:
     purchase = disputed(academy)
     cancel(academy, purchase["run_id"])
     see_through(academy, purchase["run_id"])
     move(academy, purchase, "won")
-    path = f"/payments/{purchase['payment']['id']}/refunds"
-    answer = academy.post(path, academy.person("admin"), {})
-    assert (answer.status_code, answer.get_json()["amount"]["amount"]) == (201, 4900)
+    tell(academy, purchase["name"], dispute_id=purchase["dispute"])  # the news come again
+    assert [row["amount"] for row in refunds_of(academy, purchase)] == [4900]
     academy.assert_books_balance()
+
+
+def test_a_dispute_won_gives_nothing_to_whoever_has_left_before(academy: Academy) -> None:
+    purchase = disputed(academy)
+    academy.post(f"/enrollments/{purchase['enrollment']['id']}/withdraw", purchase["person"])
+    cancel(academy, purchase["run_id"])
+    see_through(academy, purchase["run_id"])
+    move(academy, purchase, "won")
+    assert refunds_of(academy, purchase) == []
 
 
 def test_what_a_bank_took_for_good_is_not_given_back_again(academy: Academy) -> None:
