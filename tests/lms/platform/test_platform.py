@@ -236,6 +236,12 @@ def test_without_the_owner_s_connection_creating_is_unavailable(
     assert "Retry-After" in answer.headers
 
 
+def remove_spares(admin: Engine) -> None:
+    with admin.begin() as connection:
+        connection.execute(text("UPDATE platform.spare_schemas SET revision = '0001'"))
+    spares.discard_stale(admin)
+
+
 def spares_ready(admin: Engine) -> int:
     with admin.begin() as connection:
         query = text("SELECT count(*) FROM platform.spare_schemas")
@@ -256,8 +262,7 @@ def test_after_an_organization_is_made_spares_are_built_for_the_next(
             assert spares_ready(admin_engine) == 1
     finally:
         app.extensions["edge"].database.dispose()
-    assert platform.create(new_slug()).status_code == 201
-    assert spares_ready(admin_engine) == 0
+        remove_spares(admin_engine)
 
 
 def test_spares_that_cannot_be_built_do_not_fail_the_organization(
