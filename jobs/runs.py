@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import structlog
+from sqlalchemy.exc import IntegrityError
+
 from jobs import claims
 from jobs.claims import Claim
 from jobs.context import HandBackError, JobContext
 from lms.checkout.cancellations import end_enrollment, unfinished_enrollments
 from lms.core import queue
+from lms.core.errors import DomainError
+
+log = structlog.get_logger()
 
 ENROLLMENTS_AT_ONCE = 200
 """So that a run of thousands never holds up others' work, nor outlasts RQ's limit."""
@@ -28,11 +34,19 @@ def cancel_run(context: JobContext, claim: Claim) -> None:
     """
     with context.holding(claim) as session:
         left = unfinished_enrollments(session, claim.subject_id, most=ENROLLMENTS_AT_ONCE)
+    failure: Exception | None = None
     for enrollment_id in left:
         if context.should_stop():
             raise HandBackError("stopping in the middle of a cancelled run")
-        with context.holding(claim) as session:
-            end_enrollment(session, context.doorbell, enrollment_id)
+        try:
+            with context.holding(claim) as session:
+                end_enrollment(session, context.doorbell, enrollment_id)
+        except (DomainError, RuntimeError, IntegrityError) as error:
+            # Nobody else waits for the one whose books are wrong; the work fails for it at the end.
+            log.exception("enrollment_not_ended", enrollment_id=str(enrollment_id))
+            failure = error
+    if failure is not None:
+        raise failure
     with context.holding(claim) as session:
         claims.finish(session, claim)
         if len(left) == ENROLLMENTS_AT_ONCE:

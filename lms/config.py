@@ -17,6 +17,9 @@ class ConfigurationError(Exception):
 SPARE_ORGANIZATIONS = 3
 """Schemas that stand ready for new organizations, unless the setting says otherwise."""
 
+MOST_SPARE_ORGANIZATIONS = 10
+"""All may be built in one transaction, which holds a lock on each of their tables and indexes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -100,8 +103,10 @@ class Settings:
         for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name.upper()} must be more than 0.")
-        if self.spare_organizations < 0:
-            raise ConfigurationError("SPARE_ORGANIZATIONS must be 0 or more.")
+        if not 0 <= self.spare_organizations <= MOST_SPARE_ORGANIZATIONS:
+            raise ConfigurationError(
+                f"SPARE_ORGANIZATIONS must be 0 to {MOST_SPARE_ORGANIZATIONS}."
+            )
         if self.s3_bucket is None and self.storage_path is None:
             raise ConfigurationError("Set STORAGE_PATH (local files) or S3_BUCKET.")
         if self.secrets_keys and not are_secrets_keys(self.secrets_keys):

@@ -19,7 +19,7 @@ from lms.checkout.refunds import begin_refund, left_of
 from lms.checkout.withdrawals import HOLD_MONEY, cancel_unpaid
 from lms.core import audit, queue
 from lms.core.actor import Actor
-from lms.core.ids import derived_id
+from lms.core.ids import derived_id, new_id
 from lms.core.queue import Doorbell
 from lms.courses.learners import UNFINISHED_STATES
 from lms.courses.operations import runs
@@ -44,9 +44,9 @@ FIND_SKIPPED = text("""
       JOIN enrollments e ON e.payment_id = p.id AND e.state = 'withdrawn'
       JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
      WHERE p.id = :id AND p.state = 'succeeded' AND NOT p.live AND p.disputed_at IS NULL
-       AND p.lost_amount = 0
        AND EXISTS (SELECT FROM enrollment_changes c
-                    WHERE c.enrollment_id = e.id AND c.reason = 'run_cancelled')
+                    WHERE c.enrollment_id = e.id AND c.to_state = 'withdrawn'
+                      AND c.at >= r.cancelled_at)
 """)
 
 
@@ -155,8 +155,8 @@ def _give_all_back(
 def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID) -> None:
     """Give back what was contested when its run was cancelled, now that no bank holds it any more.
 
-    Whoever left by themselves before got what the refund policy gave. What a bank took a part of
-    for good is left to an admin: providers refund nothing of such a payment.
+    Whoever left by themselves before got what the refund policy gave. What the bank took for good
+    is not given back again. An earlier refund that failed for the dispute's sake is made anew.
 
     Args:
         session: the organization's session, in which the dispute has just been written down.
@@ -168,8 +168,9 @@ def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID)
         return
     refund_id = derived_id(found.cancelled_at, found.enrollment_id)
     session.execute(HOLD_MONEY, {"id": payment_id})
-    if session.get(Refund, refund_id) is None:
-        _give_all_back(session, doorbell, payment_id, refund_id, found.cancelled_by)
+    if session.get(Refund, refund_id) is not None:
+        refund_id = new_id()
+    _give_all_back(session, doorbell, payment_id, refund_id, found.cancelled_by)
 
 
 def _record_disputed(session: Session, payment: Payment, left: int, actor_id: UUID) -> None:

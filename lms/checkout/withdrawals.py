@@ -115,6 +115,7 @@ def _withdraw(
         refuse(session, enrollment_id, "withdrawn")
     session.execute(HOLD_MONEY, {"id": payment.id})
     session.refresh(payment)
+    session.refresh(run)  # it may have been cancelled while this waited
     quote = quote_refund(
         payment,
         enrollment_state=enrollment.state,

@@ -6,7 +6,7 @@ import click
 
 from lms.cli.group import address, main, platform_session
 from lms.cli.tables import aligned
-from lms.config import SPARE_ORGANIZATIONS
+from lms.config import MOST_SPARE_ORGANIZATIONS, SPARE_ORGANIZATIONS
 from lms.core.ids import new_id
 from lms.core.pagination import MAX_LIMIT
 from lms.platform import operations, queries
@@ -61,7 +61,7 @@ def list_(state: str | None) -> None:
 @click.option(
     "--spares",
     envvar="SPARE_ORGANIZATIONS",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, MOST_SPARE_ORGANIZATIONS),
     default=SPARE_ORGANIZATIONS,
     show_default=True,
     help="How many schemas to keep ready for the next ones.",

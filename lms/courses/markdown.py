@@ -25,16 +25,21 @@ ATTRIBUTES = {
 """A code block's class names its language, `language-python` for example."""
 
 CACHED_LENGTH = 8000
-"""Longest Markdown, in characters, whose HTML is remembered; with `CACHED_TEXTS` it bounds the
-memory of a process, whatever authors write."""
+"""Longest Markdown, in characters, whose HTML is remembered; with `CACHED_TEXTS` and `MAX_CELLS` it
+bounds the memory of a process, whatever authors write."""
 
 CACHED_TEXTS = 1024
+
+MAX_CELLS = 2000
+"""Most cells that tables may have. A row that lacks cells gets them, so that a few thousand
+characters could become megabytes; with more, tables stay text."""
 
 LINK_REL = "noopener noreferrer nofollow"
 SCHEMES = frozenset({"http", "https", "mailto"})
 
 # CommonMark. HTML in it becomes text, so that authors see that it does nothing.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_PARSER_WITHOUT_TABLES = MarkdownIt("commonmark", {"html": False}).enable("strikethrough")
 
 # Escaping is the parser's work and this the second line: what it does not know, it removes.
 _CLEANER = nh3.Cleaner(
@@ -59,7 +64,15 @@ def to_html(markdown: str) -> str:
 
 
 def _render(markdown: str) -> str:
-    return _CLEANER.clean(_PARSER.render(markdown))
+    parser = _PARSER if _most_cells(markdown) <= MAX_CELLS else _PARSER_WITHOUT_TABLES
+    return _CLEANER.clean(parser.render(markdown))
+
+
+def _most_cells(markdown: str) -> int:
+    """Return how many cells its tables have at most: a header's columns, in every line."""
+    lines = markdown.splitlines()
+    widest = max((line.count("|") for line in lines), default=0)
+    return 0 if widest == 0 else (widest + 1) * len(lines)
 
 
 _render_cached = lru_cache(maxsize=CACHED_TEXTS)(_render)

@@ -21,6 +21,9 @@ MAX_LESSONS = 1000
 MAX_AVAILABLE_AFTER = 1000
 """Most days after which a lesson may open; longer than any run."""
 
+LAST_YEAR = 9990
+"""Of a run: what opens years after its start is still in a year that calendars have."""
+
 DEFAULT_COMPLETION: dict[str, dict[str, Any]] = {
     "text": {"rule": "viewed"},
     "video": {"rule": "watched", "percent": 90},
@@ -136,6 +139,11 @@ def check_run_dates(dates: Mapping[str, datetime], access_ends_at: datetime | No
         {"pointer": f"/{later}", "message": message}
         for earlier, later, message in rules
         if dates[earlier] >= dates[later]
+    ]
+    errors += [
+        {"pointer": f"/{name}", "message": f"At the latest in the year {LAST_YEAR}."}
+        for name in ("starts_at", "ends_at")
+        if dates[name].year > LAST_YEAR
     ]
     if dates["enrollment_closes_at"] > dates["ends_at"]:
         errors.append(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from lms.core import audit
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
+from lms.courses.errors import RunStateNotAllowedError
 from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
@@ -44,6 +45,7 @@ def suspend(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str)
 
     Raises:
         NotFoundError: there is none in a run that the actor teaches.
+        RunStateNotAllowedError: the run is cancelled.
         TransitionNotAllowedError: it is not active.
     """
     return _change(session, actor, enrollment_id, SUSPEND, reason)
@@ -74,13 +76,19 @@ def reopen(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) 
 def _change(
     session: Session, actor: Actor, enrollment_id: UUID, step: Step, reason: str
 ) -> Enrollment:
-    taught = (
-        select(Enrollment.id)
-        .join(CourseRun, CourseRun.id == Enrollment.run_id)
+    # Held, so that it is not cancelled meanwhile.
+    run_state = session.scalar(
+        select(CourseRun.state)
+        .join(Enrollment, Enrollment.run_id == CourseRun.id)
         .where(Enrollment.id == enrollment_id, taught_by(actor, CourseRun.course_id))
+        .with_for_update(read=True, of=CourseRun)
     )
-    if session.scalar(taught) is None:
+    if run_state is None:
         raise NotFoundError("There is no such enrollment.")
+    if run_state == "cancelled":
+        raise RunStateNotAllowedError(
+            "The run is cancelled; its enrollments stay as they are.", state=run_state, allowed=[]
+        )
     change = Change(step.word, actor.user_id)
     if not try_move(session, enrollment_id, step.to_state, change, only_from=step.from_state):
         refuse(session, enrollment_id, step.to_state)

@@ -49,7 +49,7 @@ def suspend_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) ->
     """Suspend an active enrollment: its content is closed, its seat kept, its progress stays.
 
     For those who teach the run, and admins. 409 `transition_not_allowed` when it is not active,
-    with what is `allowed`.
+    with what is `allowed`; `run_state_not_allowed` when the run is cancelled.
     """
     return staff_operations.suspend(call.session, call.actor, enrollment_id, **body)
 

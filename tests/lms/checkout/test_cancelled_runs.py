@@ -436,6 +436,26 @@ def test_a_dispute_won_gives_nothing_to_whoever_has_left_before(academy: Academy
     assert refunds_of(academy, purchase) == []
 
 
+def test_who_leaves_a_cancelled_run_while_a_bank_decides_gets_it_afterwards(
+    academy: Academy,
+) -> None:
+    purchase = disputed(academy)
+    cancel(academy, purchase["run_id"])
+    academy.post(f"/enrollments/{purchase['enrollment']['id']}/withdraw", purchase["person"])
+    see_through(academy, purchase["run_id"])
+    move(academy, purchase, "won")
+    assert [row["amount"] for row in refunds_of(academy, purchase)] == [4900]
+
+
+def test_what_a_bank_leaves_of_a_payment_is_given_back(academy: Academy) -> None:
+    purchase = disputed(academy, amount=1000)
+    cancel(academy, purchase["run_id"])
+    see_through(academy, purchase["run_id"])
+    move(academy, purchase, "lost")
+    assert [row["amount"] for row in refunds_of(academy, purchase)] == [3900]
+    academy.assert_books_balance()
+
+
 def test_what_a_bank_took_for_good_is_not_given_back_again(academy: Academy) -> None:
     purchase = disputed(academy, amount=1000)
     move(academy, purchase, "lost")

@@ -235,3 +235,14 @@ def test_the_html_of_usual_texts_is_remembered_and_that_of_long_ones_is_not(
 
     assert to_html(markdown) == to_html(markdown) == "<p>Dose.</p>"
     assert len(rendered) == renderings
+
+
+def test_a_row_that_lacks_cells_cannot_blow_a_text_up() -> None:
+    header = "|".join("a" * 220)
+    bomb = "\n".join([header, "|".join(["-"] * 220), *["|b"] * 297])
+    assert len(to_html(bomb)) < 3 * len(bomb)
+
+
+def test_a_table_as_people_write_them_is_a_table() -> None:
+    rows = "\n".join("| Espresso | 18 g | 36 g |" for _ in range(100))
+    assert to_html(f"| What | In | Out |\n|---|---|---|\n{rows}").count("<tr>") == 101

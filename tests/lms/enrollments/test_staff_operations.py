@@ -100,6 +100,15 @@ def test_what_does_not_fit_the_state_is_refused_with_what_does(
     assert audited(academy, enrollment_id) == []
 
 
+def test_nobody_is_reopened_in_a_cancelled_run(academy: Academy) -> None:
+    person, admin, run_id = academy.person(), academy.person("admin"), academy.run(price=0)
+    enrollment_id = enrolled(academy, run_id, person)
+    finish(academy, enrollment_id)
+    academy.post(f"/runs/{run_id}/cancel", admin, {"reason": "Too few learners."})
+    answer = academy.post(f"/enrollments/{enrollment_id}/reopen", admin, WHY)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "run_state_not_allowed")
+
+
 @pytest.mark.parametrize("verb", ["suspend", "reinstate"])
 def test_others_do_not_change_it(academy: Academy, verb: str) -> None:
     person = academy.person()
