@@ -16,26 +16,11 @@ from sqlalchemy import Engine, event
 from lms.core.ids import new_id
 from tenants.session import Database
 from tests.factories.money import Academy
+from tests.factories.statements import counted
 from tests.factories.twins import World
 
 FRAME = 1
 """Statements around every request: the host's look-up, whose cache is off in tests."""
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements that the app sends."""
-    statements: list[str] = []
-    engine = app.extensions["edge"].database.events
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def send(

@@ -6,15 +6,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from tenants.session import Database, OrganizationScope
 from tests.factories.people import Person, make_user
@@ -57,22 +55,6 @@ class Api:
 
     def delete(self, path: str, *, etag: str | None = "*") -> Answer:
         return self.call("DELETE", path, etag=etag)
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements that the app sends."""
-    statements: list[str] = []
-    engine = app.extensions["edge"].database.events
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from lms.courses import policy
 from lms.courses.operations import content, duplicating
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import Content, add_media, make_draft, make_published
-from tests.lms.courses.conftest import Api, counted, wait_until_blocked
+from tests.factories.statements import counted
+from tests.lms.courses.conftest import Api, wait_until_blocked
 
 OWN = ("id", "lineage_id", "module_id", "media_file_id", "lessons", "media")
 """What a duplicate has for itself."""

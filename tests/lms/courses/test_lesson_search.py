@@ -10,7 +10,8 @@ from flask import Flask
 
 from tenants.session import Database
 from tests.factories.courses import Content, make_draft, make_published
-from tests.lms.courses.conftest import Api, counted
+from tests.factories.statements import counted
+from tests.lms.courses.conftest import Api
 
 TITLES = ("The Grind", "100% Arabica", "snake_case")
 

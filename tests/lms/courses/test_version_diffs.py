@@ -12,7 +12,8 @@ from lms.core.ids import new_id
 from lms.courses import outline
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import Content, add_media, make_draft, make_published
-from tests.lms.courses.conftest import Api, counted
+from tests.factories.statements import counted
+from tests.lms.courses.conftest import Api
 
 NOTHING: dict[str, list[Any]] = {"added": [], "removed": [], "moved": [], "changed": []}
 

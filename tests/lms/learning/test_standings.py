@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, text
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from lms.core.clock import now
@@ -19,6 +18,7 @@ from lms.core.ids import new_id
 from tenants.session import Database, OrganizationScope
 from tests.factories.learning import LessonPlan, MadeCourse, enroll
 from tests.factories.people import Person, make_user
+from tests.factories.statements import counted
 
 GLOBEX = "http://globex.localhost"
 HOST_AND_LIST = 1 + 3
@@ -62,22 +62,6 @@ def course(publish: Publish) -> MadeCourse:
 @pytest.fixture
 def path(course: MadeCourse) -> str:
     return f"/runs/{course.run_id}/progress"
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """Collect the statements that the app sends."""
-    statements: list[str] = []
-    engine = app.extensions["edge"].database.events
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_learner_is_shown_with_what_is_done_and_where_they_are_stuck(
