@@ -32,6 +32,9 @@ from lms.payments.errors import (
 )
 from lms.payments.models import Wallet
 
+HAS_SEAT = text("""
+    SELECT capacity IS NULL OR taken + waitlisted < capacity FROM run_seats WHERE run_id = :run_id
+""")
 FIND_SEATS = text("""
     SELECT s.capacity, s.waitlisted,
            (SELECT min(e.hold_until) FROM enrollments e
@@ -72,6 +75,7 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     if not done.run:
         raise _refusal_of_method(order, price)
     if order.method == "wallet" and done.amount is None and enrollment_id is None:
+        _require_seat(session, order)
         raise _refusal_of_wallet(session, actor, price)
     if done.attempt is None:
         raise _already_enrolled(enrollment_id)
@@ -145,6 +149,12 @@ def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
         "You are enrolled in this run already, or are just enrolling.",
         enrollment_id=enrollment_id,
     )
+
+
+def _require_seat(session: Session, order: Order) -> None:
+    """Tell of a full run before money that is missing: nobody has to pay for waiting."""
+    if order.offer_id is None and not session.execute(HAS_SEAT, {"run_id": order.run_id}).scalar():
+        raise _refusal_of_seats(session, order)
 
 
 def _refusal_of_seats(session: Session, order: Order) -> RunFullError:

@@ -40,13 +40,18 @@ from lms.media.models import MediaAsset
 OPENING_STATES = ("active", "completed")
 """States of an enrollment that open its content, until access to its run ends."""
 
-ACCESS_ENDS_AT = func.coalesce(Enrollment.access_ends_at, CourseRun.access_ends_at)
-"""Until when an enrollment opens the content of its run; NULL is for ever."""
 
-ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
-    (func.now() >= ACCESS_ENDS_AT, ACCESS_ENDS_AT)
-)
-"""When access ended, by PostgreSQL's clock; NULL while it has not."""
+def _access_ended_at(enrollment: type[Enrollment]) -> ColumnElement[datetime | None]:
+    """Return when access ended, by PostgreSQL's clock: the learner's own end, or else the run's.
+
+    NULL while it has not.
+
+    Args:
+        enrollment: the entity, or its alias in the query.
+    """
+    ends_at = func.coalesce(enrollment.access_ends_at, CourseRun.access_ends_at)
+    return case((ends_at <= func.now(), ends_at))
+
 
 LESSON_WITH = """
     SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
@@ -169,7 +174,7 @@ def find_download(
     query = (
         select(
             e.state,
-            ACCESS_ENDED_AT.label("access_ended_at"),
+            _access_ended_at(e).label("access_ended_at"),
             MediaFile.file_name,
             MediaAsset,
             *LOCK_OF_FILE.c,
@@ -216,13 +221,14 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
         EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
         AccessEndedError: they have one that would, but access to its run has ended.
     """
+    access_ended_at = _access_ended_at(Enrollment)
     enrolled = (
-        select(Enrollment.state, ACCESS_ENDED_AT.label("access_ended_at"))
+        select(Enrollment.state, access_ended_at.label("access_ended_at"))
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
         .order_by(
             Enrollment.state.in_(OPENING_STATES).desc(),
-            ACCESS_ENDED_AT.is_(None).desc(),
+            access_ended_at.is_(None).desc(),
             Enrollment.id.desc(),
         )
         .limit(1)

@@ -48,6 +48,11 @@ class Class:
             "playback": f"/videos/{video.video_id}/playback",
         }
 
+    def extend(self, at: datetime | None) -> None:
+        """Give the learner an end of access of their own."""
+        with self.database.transaction(OrganizationScope(self.organization_id)) as session:
+            session.get_one(Enrollment, self.enrollment_id).access_ends_at = at
+
     def end_access(self, at: datetime | None, run_id: UUID | None = None) -> None:
         with self.database.transaction(OrganizationScope(self.organization_id)) as session:
             run = session.get_one(CourseRun, run_id or self.course.run_id)
@@ -95,6 +100,28 @@ def test_until_then_the_end_of_the_run_changes_nothing(
     taken.end_access(None if ends_in is None else now() + ends_in)
 
     assert get(taken.reads[read], learner).status_code == 200
+
+
+@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+def test_a_learners_own_end_goes_before_the_runs(
+    taken: Class, get: Send, learner: Person, read: str
+) -> None:
+    taken.end_access(now() - timedelta(minutes=1))
+    taken.extend(now() + timedelta(minutes=1))
+    assert get(taken.reads[read], learner).status_code == 200
+
+    taken.end_access(now() + timedelta(minutes=1))
+    ended_at = now() - timedelta(seconds=1)
+    taken.extend(ended_at)
+    refused = get(taken.reads[read], learner)
+    assert (refused.status_code, refused.json["code"]) == (409, "access_ended")
+    assert refused.json["access_ended_at"] == rfc3339(ended_at)
+
+
+def test_with_more_time_progress_is_recorded(taken: Class, report: Send) -> None:
+    taken.end_access(now() - timedelta(minutes=1))
+    taken.extend(now() + timedelta(minutes=1))
+    assert report(taken.enrollment_id, taken.course.lessons[1].id, viewed=True).status_code == 200
 
 
 def test_after_its_end_no_progress_is_recorded(taken: Class, get: Send, report: Send) -> None:
