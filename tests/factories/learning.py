@@ -174,6 +174,8 @@ def enroll(
                 version_id=course.version_id,
                 attempt=attempt,
                 state=state,
+                awaiting="payment" if state == "pending" else None,
+                waitlisted_at=now() if state == "waitlisted" else None,
                 activated_at=now(),
                 completed_at=now() if state == "completed" else None,
                 percent=100 if state == "completed" else 0,

@@ -113,6 +113,8 @@ class Cohort:
                     run_id=self.run_id,
                     version_id=version_id or self.first.version_id,
                     state=state,
+                    awaiting="payment" if state == "pending" else None,
+                    waitlisted_at=now() if state == "waitlisted" else None,
                     percent=percent,
                     activated_at=now(),
                     completed_at=now() if state == "completed" else None,
