@@ -81,7 +81,12 @@ def test_a_run_is_scheduled_with_its_seats_and_price(instructor: Api, published:
 def test_without_a_capacity_the_seats_are_unlimited(instructor: Api, published: Content) -> None:
     created = instructor.post(f"/courses/{published.course_id}/runs", body(published))
 
-    assert created.json["seats"] == {"capacity": None, "taken": 0, "waitlisted": 0, "available": None}
+    assert created.json["seats"] == {
+        "capacity": None,
+        "taken": 0,
+        "waitlisted": 0,
+        "available": None,
+    }
 
 
 def test_a_run_delivers_a_published_version_only(
