@@ -64,7 +64,12 @@ class ManifestFile(Schema):
 
     format = Text(required=True)
     format_version = Integer(minimum=1, maximum=2**31 - 1, required=True)
-    content_hash = ma.fields.String(required=True, validate=validate.Regexp("^[0-9a-f]{64}$"))
+    content_hash = ma.fields.String(
+        required=True,
+        validate=validate.Regexp(
+            "^[0-9a-f]{64}$", error="Give a SHA-256 as 64 digits from 0 to 9 and a to f."
+        ),
+    )
     course = ma.fields.Nested(CourseEntry, required=True)
     version = ma.fields.Nested(VersionEntry, required=True)
 
