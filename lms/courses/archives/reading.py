@@ -85,10 +85,12 @@ def _check_directory(raw: bytes) -> None:
     end = raw[-END.size :]
     if len(end) < END.size or end[:4] != END_SIGNATURE or end[-2:] != b"\0\0":
         raise InvalidArchiveError("This is not a ZIP archive, or one with a comment.")
-    directory_bytes = END.unpack(end)[5]
+    _, _, _, _, _, directory_bytes, directory_place, _ = END.unpack(end)
     before = raw[-END.size - LOCATOR_BYTES : -END.size]
     if directory_bytes > MAX_DIRECTORY_BYTES or before.startswith(LOCATOR_SIGNATURE):
         raise _other_entries()
+    if directory_place + directory_bytes + END.size != len(raw):
+        raise InvalidArchiveError("The archive is damaged, or something stands before it.")
 
 
 def _check_entries(archive: ZipFile) -> None:
