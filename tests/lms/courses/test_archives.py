@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,9 @@ from sqlalchemy import func, select
 
 from lms.core.ids import new_id
 from lms.core.models import AuditEvent
+from lms.courses.archives.queries import exported_version
 from lms.courses.archives.reading import read_archive
+from lms.courses.archives.writing import write_archive
 from lms.courses.errors import DraftExistsError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
 from lms.courses.operations import content, importing
@@ -544,3 +548,23 @@ def videos(api: Api, version_id: object) -> list[str]:
 def count_assets(database: Database, organization_id: UUID) -> int:
     with database.transaction(OrganizationScope(organization_id)) as session:
         return session.scalars(select(func.count()).select_from(MediaAsset)).one()
+
+
+def test_memory_does_not_grow_with_what_is_exported(
+    instructor: Api, database: Database, acme: UUID, course: str, tmp_path: Path
+) -> None:
+    text = {"content": "flavour " * 10_000}
+    long = packed({"modules": [module(*(lesson(**text) for _ in range(200)))]})
+    draft = brought(instructor, course, long)["draft"]
+    with (
+        database.transaction(OrganizationScope(acme)) as session,
+        exported_version(session, instructor.person.actor, UUID(draft["id"])) as exported,
+        (tmp_path / "version.zip").open("wb") as sink,
+    ):
+        tracemalloc.start()
+        try:
+            write_archive(sink, exported)
+            assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+        finally:
+            tracemalloc.stop()
+    assert len(content_of((tmp_path / "version.zip").read_bytes())["modules"][0]["lessons"]) == 200
