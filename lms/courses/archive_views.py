@@ -102,10 +102,10 @@ def import_version(call: Call, course_id: UUID) -> ImportedVersion:
     `entry` names the file, and `errors` point into it. 409 `draft_exists` with its
     `draft_version_id`, `version_full` for more modules or lessons than a version may have.
     """
-    if call.request.mimetype != MEDIA_TYPE:
-        raise UnsupportedMediaError(f"Send the body as {MEDIA_TYPE}.")
     with call.transaction() as session:
         queries.taught_course(session, call.actor, course_id)
+    if call.request.mimetype != MEDIA_TYPE:
+        raise UnsupportedMediaError(f"Send the body as {MEDIA_TYPE}.")
     # Read and judged between two transactions: neither a slow client nor a large archive holds one.
     call.request.max_content_length = MAX_ARCHIVE_BYTES
     archive = read_archive(read_body(call.request))
