@@ -21,7 +21,7 @@ from lms.courses.archives.format import (
     ArchivedModule,
     VersionArchive,
 )
-from lms.courses.models import CourseVersion, Lesson, Module
+from lms.courses.models import CourseVersion
 from lms.courses.operations.versions import insert_draft
 
 INSERT_MODULES = text("""
@@ -48,6 +48,15 @@ INSERT_MEDIA_FILES = text("""
     SELECT r.id, r.lesson_id, r.asset_id, r.file_name
       FROM json_to_recordset(CAST(:rows AS json))
            AS r (id uuid, lesson_id uuid, asset_id uuid, file_name text)
+""")
+FIND_LINEAGES = text("""
+    SELECT 'module' AS kind, m.lineage_id
+      FROM modules m JOIN course_versions v ON v.id = m.version_id
+     WHERE v.course_id = :course_id AND m.lineage_id = ANY (CAST(:modules AS uuid[]))
+    UNION
+    SELECT 'lesson', l.lineage_id
+      FROM lessons l JOIN course_versions v ON v.id = l.version_id
+     WHERE v.course_id = :course_id AND l.lineage_id = ANY (CAST(:lessons AS uuid[]))
 """)
 # Locked as a foreign key would, and in the order of those who delete them: an asset that is being
 # deleted is waited for, and then it is not here. One whose checksum nobody told is known by its id.
@@ -168,25 +177,25 @@ class _Lineages:
 
     def __init__(self, session: Session, course_id: UUID, archive: VersionArchive) -> None:
         lessons = [lesson for module in archive.modules for lesson in module.lessons]
-        self._known = {
-            kind: set(
-                session.scalars(
-                    select(kind.lineage_id)
-                    .join(CourseVersion, CourseVersion.id == kind.version_id)
-                    .where(
-                        CourseVersion.course_id == course_id,
-                        kind.lineage_id.in_([node.lineage_id for node in nodes if node.lineage_id]),
-                    )
-                )
-            )
-            for kind, nodes in ((Module, archive.modules), (Lesson, lessons))
-        }
+        found = session.execute(
+            FIND_LINEAGES,
+            {
+                "course_id": course_id,
+                "modules": [one.lineage_id for one in archive.modules if one.lineage_id],
+                "lessons": [one.lineage_id for one in lessons if one.lineage_id],
+            },
+        )
+        self._known: set[tuple[str, UUID]] = {(kind, lineage_id) for kind, lineage_id in found}
 
-    def of(self, node: ArchivedModule | ArchivedLesson, key: UUID) -> UUID:
-        """Return the lineage of what gets this id in the draft."""
-        kind = Module if isinstance(node, ArchivedModule) else Lesson
-        lineage_id = node.lineage_id
-        return key if lineage_id is None or lineage_id not in self._known[kind] else lineage_id
+    def of_module(self, module: ArchivedModule, key: UUID) -> UUID:
+        """Return the lineage of a module that gets this id in the draft."""
+        lineage_id = module.lineage_id
+        return lineage_id if lineage_id and ("module", lineage_id) in self._known else key
+
+    def of_lesson(self, lesson: ArchivedLesson, key: UUID) -> UUID:
+        """Return the lineage of a lesson that gets this id in the draft."""
+        lineage_id = lesson.lineage_id
+        return lineage_id if lineage_id and ("lesson", lineage_id) in self._known else key
 
 
 class _Assets:
@@ -223,7 +232,7 @@ def _rows(
         modules.append(
             {
                 "id": module_id,
-                "lineage_id": lineages.of(module, module_id),
+                "lineage_id": lineages.of_module(module, module_id),
                 "title": module.title,
                 "summary": module.summary,
                 "sequential": module.sequential,
@@ -241,7 +250,7 @@ def _lessons(module: ArchivedModule, module_id: UUID, lineages: _Lineages) -> It
             **lesson.values,
             "id": lesson_id,
             "module_id": module_id,
-            "lineage_id": lineages.of(lesson, lesson_id),
+            "lineage_id": lineages.of_lesson(lesson, lesson_id),
             "position": position,
         }
         yield _Placed(row, lesson)
