@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from sqlalchemy.orm import Session
+
 from lms.core.ids import new_id
 from lms.courses.archives.reading import read_archive
 from lms.courses.models import MediaFile
@@ -86,31 +88,42 @@ def media(name: str, **members: Any) -> dict[str, Any]:
     }
 
 
-def add_file(
-    database: Database,
+def add_asset(
+    session: Session,
     organization_id: UUID,
-    lesson_id: UUID,
     owner: Person,
     name: str,
     *,
     state: str = "ready",
     **members: Any,
 ) -> UUID:
-    """Attach a document whose bytes are its name, unless told; returns the asset's id."""
-    asset_id = new_id()
-    said = media(name, **members)
+    """Make an asset of what `media` says, without bytes; returns its id."""
+    asset_id, said = new_id(), media(name, **members)
     said.pop("file_name")
-    with database.transaction(OrganizationScope(organization_id)) as session:
-        session.add(
-            MediaAsset(
-                id=asset_id,
-                storage_key=f"o/{organization_id}/{asset_id}/original",
-                state=state,
-                created_by=owner.id,
-                **said,
-            )
+    session.add(
+        MediaAsset(
+            id=asset_id,
+            storage_key=f"o/{organization_id}/{asset_id}/original",
+            state=state,
+            created_by=owner.id,
+            **said,
         )
-        session.flush()
+    )
+    session.flush()
+    return asset_id
+
+
+def add_file(
+    database: Database,
+    organization_id: UUID,
+    lesson_id: UUID,
+    owner: Person,
+    name: str,
+    **members: Any,
+) -> UUID:
+    """Attach a file of what `media` says to a lesson, or in another `state`; returns its asset."""
+    with database.transaction(OrganizationScope(organization_id)) as session:
+        asset_id = add_asset(session, organization_id, owner, name, **members)
         session.add(MediaFile(id=new_id(), lesson_id=lesson_id, asset_id=asset_id, file_name=name))
     return asset_id
 
@@ -142,14 +155,7 @@ def make_long_draft(
             instructor_id=None,
         )
         for name in names:
-            said = media(name)
-            said.pop("file_name")
-            asset_id = new_id()
-            key = f"o/{organization_id}/{asset_id}/original"
-            session.add(
-                MediaAsset(id=asset_id, storage_key=key, state="ready", created_by=owner.id, **said)
-            )
-        session.flush()
+            add_asset(session, organization_id, owner, name)
         made = importing.import_version(
             session, owner.actor, course.id, read_archive(packed(content))
         )

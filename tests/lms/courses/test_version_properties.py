@@ -18,7 +18,7 @@ from lms.courses.models import Lesson, MediaFile, Module, PublishedVersion
 from lms.courses.operations import content, courses, versions
 from lms.media.models import MediaAsset, Video
 from tenants.session import Database, OrganizationScope
-from tests.factories.archives import anonymous, content_of, manifest_of, media
+from tests.factories.archives import add_asset, anonymous, content_of, manifest_of
 from tests.factories.people import Person, make_user
 from tests.lms.courses.conftest import Api
 
@@ -172,20 +172,14 @@ def make_school(
     client: FlaskClient, database: Database, organization_id: UUID, slug: str
 ) -> School:
     teacher = make_user(database, organization_id, "instructor")
-    assets = {name: new_id() for name in FILES}
+    film = {"kind": "video", "content_type": "video/mp4"}
     with database.transaction(OrganizationScope(organization_id)) as session:
-        for name, asset_id in assets.items():
-            said = media(name)
-            said.pop("file_name")
-            if name == FILM:
-                said |= {"kind": "video", "content_type": "video/mp4"}
-            key = f"o/{organization_id}/{asset_id}/original"
-            session.add(
-                MediaAsset(
-                    id=asset_id, storage_key=key, state="ready", created_by=teacher.id, **said
-                )
+        assets = {
+            name: add_asset(
+                session, organization_id, teacher, name, **(film if name == FILM else {})
             )
-        session.flush()
+            for name in FILES
+        }
         session.add(Video(id=new_id(), asset_id=assets[FILM], state="ready", duration_seconds=60.0))
     api = Api(client, teacher, host=f"{slug}.localhost")
     return School(database, organization_id, teacher, assets, api)
