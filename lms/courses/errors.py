@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from lms.core.errors import (
+    ConflictError,
+    DomainError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
 
 
 class CourseInUseError(ConflictError):
@@ -93,3 +99,22 @@ class VersionNotNewerError(ConflictError):
     """The run, and everybody in it, is in this version or a newer one already."""
 
     code = "version_not_newer"
+
+
+class InvalidArchiveError(InvalidInputError):
+    """It is no archive of a course version; `entry` names the file that is wrong."""
+
+    code = "invalid_archive"
+
+
+class ArchiveFormatError(InvalidInputError):
+    """The archive is of another format, or of a newer version of it than is known here."""
+
+    code = "archive_format_unsupported"
+
+
+class ArchiveTooLargeError(DomainError):
+    """A file of the archive is larger than what is taken, however small it is packed."""
+
+    kind = "too_large"
+    code = "archive_too_large"

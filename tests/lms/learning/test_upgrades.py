@@ -29,9 +29,10 @@ from lms.learning.operations import Report, record_progress
 from lms.learning.progress import parse_rules, percent_of
 from lms.learning.upgrades import Upgrade, upgrade_run
 from tenants.session import Database, OrganizationScope
+from tests.factories.archives import content_of, lesson, manifest_of, packed
 from tests.factories.courses import LESSON, Content, make_published, make_run
 from tests.factories.people import Person, make_user
-from tests.lms.courses.conftest import wait_until_blocked
+from tests.lms.courses.conftest import Api, wait_until_blocked
 
 ACME = "http://acme.localhost"
 DEADLINE = 20.0
@@ -281,6 +282,23 @@ def test_progress_is_carried_by_lineage(
     cohort.apply(cohort.next_version(**change))
 
     assert cohort.read(enrollment_id).percent == percent
+
+
+def test_progress_is_carried_to_a_version_that_was_edited_in_an_archive(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=(0, 1))
+    api = Api(cohort.app.test_client(), cohort.teacher)
+    archive = api.get(f"/course-versions/{cohort.first.version_id}/archive").data
+    edited = content_of(archive)
+    (module,) = edited["modules"]
+    module["lessons"][0]["title"] = "Renamed elsewhere"
+    module["lessons"].append(lesson(title="Added elsewhere"))
+    path = f"/courses/{cohort.first.course_id}/versions/import"
+    second = api.upload(path, packed(edited, manifest_of(archive))).json["draft"]["id"]
+    assert api.post(f"/course-versions/{second}/publish").status_code == 200
+
+    assert cohort.upgrade(UUID(second)).status_code == 200
+
+    assert cohort.read(enrollment_id).percent == 2 * 100 // 5
 
 
 def test_a_lesson_that_was_only_opened_is_not_done(cohort: Cohort) -> None:
