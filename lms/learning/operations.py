@@ -204,21 +204,7 @@ def record_progress(
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
-    recorded = session.execute(
-        RECORD,
-        {
-            "enrollment_id": enrollment_id,
-            "lesson_id": lesson_id,
-            "user_id": actor.user_id,
-            "opening_states": list(OPENING_STATES),
-            "position": report.position_seconds,
-            "watched": _multirange(report.watched),
-            "dwell": report.dwell_seconds,
-            "marked": report.completed,
-            "slack": DWELL_SLACK_SECONDS,
-            "longest_unknown": LONGEST_UNKNOWN_VIDEO,
-        },
-    ).one_or_none()
+    recorded = _record(session, actor, enrollment_id, lesson_id, report)
     if recorded is None:
         _refuse_unknown(session, actor, enrollment_id, lesson_id)
     rule = LessonRule.parse(recorded.rule)
@@ -256,6 +242,30 @@ def record_progress(
         completed_how=done_how,
         enrollment=standing,
     )
+
+
+def _record(
+    session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID, report: Report
+) -> Row[Any] | None:
+    """Record a report, unless what is found forbids it; None when nothing is found."""
+    values = {
+        "enrollment_id": enrollment_id,
+        "lesson_id": lesson_id,
+        "user_id": actor.user_id,
+        "opening_states": list(OPENING_STATES),
+        "position": report.position_seconds,
+        "watched": _multirange(report.watched),
+        "dwell": report.dwell_seconds,
+        "marked": report.completed,
+        "slack": DWELL_SLACK_SECONDS,
+        "longest_unknown": LONGEST_UNKNOWN_VIDEO,
+    }
+    found = session.execute(RECORD, values).one_or_none()
+    if found is not None and found.lock_reason is not None:
+        # It may have waited for the report that opens this lesson, which its snapshot does not
+        # hold. The enrollment is held by now, so what is seen the second time stands.
+        found = session.execute(RECORD, values).one_or_none()
+    return found
 
 
 def _refuse_unknown(
