@@ -93,6 +93,11 @@ def runs_visible_to(actor: Actor) -> ColumnElement[bool]:
     return CourseRun.state == "scheduled"
 
 
+def runs_known_to(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition that the actor may see a run, or is enrolled in it whatever it is."""
+    return or_(runs_visible_to(actor), learns_in_run(actor))
+
+
 def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
     """Return a run that the actor may see, or is enrolled in whatever became of it.
 
@@ -102,7 +107,7 @@ def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
     row = session.execute(
         select(CourseRun, PHASE, RunSeats.capacity, RunSeats.taken, enrollments_left())
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
-        .where(CourseRun.id == run_id, or_(runs_visible_to(actor), learns_in_run(actor)))
+        .where(CourseRun.id == run_id, runs_known_to(actor))
     ).first()
     if row is None:
         raise NotFoundError("There is no such run for you.")
@@ -125,8 +130,8 @@ def taught_run(session: Session, actor: Actor, run_id: UUID) -> CourseRun:
 
 
 def list_runs(session: Session, actor: Actor, *, limit: int, cursor: str | None) -> Page[RunView]:
-    """Return one page of the runs that the actor may see, oldest first."""
-    query = select(CourseRun).where(runs_visible_to(actor))
+    """Return one page of the runs that the actor may see or is enrolled in, oldest first."""
+    query = select(CourseRun).where(runs_known_to(actor))
     page = paginate(session, query, CourseRun.id, limit=limit, cursor=cursor)
     return Page(_views(session, page.items), page.next_cursor)
 
@@ -134,13 +139,13 @@ def list_runs(session: Session, actor: Actor, *, limit: int, cursor: str | None)
 def list_runs_of_course(
     session: Session, actor: Actor, course_id: UUID, *, limit: int, cursor: str | None
 ) -> Page[RunView]:
-    """Return one page of a course's runs that the actor may see, oldest first.
+    """Return one page of a course's runs that the actor may see or is enrolled in, oldest first.
 
     Raises:
         NotFoundError: no such course for them.
     """
     visible_course(session, actor, course_id)
-    query = select(CourseRun).where(CourseRun.course_id == course_id, runs_visible_to(actor))
+    query = select(CourseRun).where(CourseRun.course_id == course_id, runs_known_to(actor))
     page = paginate(session, query, CourseRun.id, limit=limit, cursor=cursor)
     return Page(_views(session, page.items), page.next_cursor)
 
