@@ -30,6 +30,7 @@ from lms.learning.progress import parse_rules, percent_of
 from lms.learning.upgrades import Upgrade, upgrade_run
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import LESSON, Content, make_published, make_run
+from tests.factories.learning import set_enrollment_state
 from tests.factories.people import Person, make_user
 from tests.lms.courses.conftest import wait_until_blocked
 
@@ -336,6 +337,26 @@ def test_an_active_one_that_reaches_100_by_it_is_completed(cohort: Cohort) -> No
             "actor_id": cohort.teacher.id,
         }
     ]
+
+
+def test_one_that_was_reopened_with_everything_done_stays_open(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=[0, 1, 2, 3], state="completed")
+    set_enrollment_state(cohort.database, cohort.organization_id, enrollment_id, "active")
+
+    upgrade = cohort.apply(cohort.next_version(without=[3]))
+
+    assert (upgrade.counts.moving, upgrade.counts.completing) == (1, 0)
+    enrollment = cohort.read(enrollment_id)
+    assert (enrollment.state, enrollment.percent) == ("active", 100)
+
+
+def test_one_that_was_reopened_and_reaches_100_by_it_is_completed_again(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=[0, 1, 2], state="completed")
+    set_enrollment_state(cohort.database, cohort.organization_id, enrollment_id, "active")
+
+    cohort.apply(cohort.next_version(without=[3]))
+
+    assert cohort.read(enrollment_id).state == "completed"
 
 
 def test_a_suspended_one_that_reaches_100_by_it_stays_suspended(cohort: Cohort) -> None:
