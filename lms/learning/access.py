@@ -5,8 +5,6 @@ Learners' access is asked of the frozen outlines, never of the tables that draft
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,13 +12,11 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Row,
-    Text,
     Uuid,
     bindparam,
     case,
     column,
     func,
-    literal_column,
     select,
     text,
     true,
@@ -28,10 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
-from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.courses.models import CourseRun, CourseVersion, MediaFile, PublishedVersion
-from lms.courses.queries import taught_by
+from lms.courses.models import CourseRun, MediaFile, PublishedVersion
 from lms.enrollments.models import Enrollment
 from lms.learning.errors import AccessEndedError, EnrollmentHasNoAccessError
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
@@ -99,17 +93,6 @@ LESSON_WITH_FILE = (
     .lateral("l")
 )
 LOCK_OF_FILE = text(LOCK).columns(*LOCK_COLUMNS).lateral("k")
-
-FROZEN_OUTLINE = literal_column(
-    """jsonb_build_object(
-           'version_id', published_versions.version_id,
-           'course_id', published_versions.course_id,
-           'number', published_versions.outline #> '{version,number}',
-           'published', true,
-           'modules', published_versions.outline -> 'modules')::text""",
-    Text,
-)
-"""What `OutlineOut` describes, of a published version."""
 
 
 def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
@@ -185,81 +168,6 @@ def find_download(
     require_opening(row.state, row.access_ended_at)
     require_open(row)
     return row.MediaAsset, row.file_name
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenOutline:
-    """A published version's content.
-
-    Attributes:
-        version: hash of the content, for the ETag.
-        document: JSON text of the API's answer. PostgreSQL writes it: what never changes is not
-            taken apart and put together again for every learner.
-    """
-
-    version: str
-    document: str
-
-
-def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutline | None:
-    """Return a version's frozen content, with one query, or None while it is a draft.
-
-    Open to staff who teach the course, to admins, and to learners whose active or completed
-    enrollment is in this version. Drafts are staff's alone.
-
-    Raises:
-        NotFoundError: no such version, or nothing to do with the actor.
-        EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
-        AccessEndedError: they have one that would, but access to its run has ended.
-    """
-    enrolled = (
-        select(Enrollment.state, ACCESS_ENDED_AT.label("access_ended_at"))
-        .join(CourseRun, CourseRun.id == Enrollment.run_id)
-        .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
-        .order_by(
-            Enrollment.state.in_(OPENING_STATES).desc(),
-            ACCESS_ENDED_AT.is_(None).desc(),
-            Enrollment.id.desc(),
-        )
-        .limit(1)
-        .subquery()
-    )
-    query = (
-        select(
-            PublishedVersion.content_hash,
-            FROZEN_OUTLINE.label("document"),
-            taught_by(actor, CourseVersion.course_id).label("teaches"),
-            enrolled.c.state.label("enrollment_state"),
-            enrolled.c.access_ended_at,
-        )
-        .select_from(CourseVersion)
-        .outerjoin(PublishedVersion, PublishedVersion.version_id == CourseVersion.id)
-        .outerjoin(enrolled, true())
-        .where(CourseVersion.id == version_id)
-    )
-    row = session.execute(query).one_or_none()
-    if row is None or not (row.teaches or row.enrollment_state):
-        raise NotFoundError("There is no such version for you.")
-    if not row.teaches:
-        require_opening(row.enrollment_state, row.access_ended_at)
-    if row.content_hash is None:
-        return None
-    return FrozenOutline(row.content_hash, _with_html(row.document))
-
-
-def _with_html(document: str) -> str:
-    """Return an outline's document in which every lesson has `content_html`.
-
-    Those that were published before lessons had it say null. Only they are taken apart: inside of
-    a text the quotes of a name would be escaped, and any other outline has it in its first lesson.
-    """
-    if '"content_html":' in document:
-        return document
-    outline = json.loads(document)
-    for module in outline["modules"]:
-        for lesson in module["lessons"]:
-            lesson["content_html"] = None
-    return json.dumps(outline, ensure_ascii=False)
 
 
 def require_opening(state: str, access_ended_at: datetime | None) -> None:

@@ -71,7 +71,7 @@ class LessonOfAnotherVersionError(ConflictError):
 
     def __init__(self, version_id: UUID, lesson_id: str | None) -> None:
         super().__init__(
-            "This enrollment is in another version of the course by now, so nothing is recorded."
+            "This lesson is not of the version of the course in which this enrollment is by now."
             " Read the outline of that version, and go on there.",
             version_id=str(version_id),
             lesson_id=lesson_id,

@@ -12,16 +12,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
-from lms.core.errors import NotFoundError
 from lms.enrollments.operations import complete
 from lms.learning.access import OPENING_STATES
 from lms.learning.errors import (
     AccessEndedError,
     EnrollmentNotActiveError,
-    LessonOfAnotherVersionError,
     NotMarkableByLearnerError,
     UnknownDurationError,
 )
+from lms.learning.lessons import refuse_unknown
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.learning.progress import (
     LONGEST_UNKNOWN_VIDEO,
@@ -106,19 +105,6 @@ RECORD = text(
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
     *LOCK_COLUMNS,
 )
-
-# Asked only when there is nothing to record: rules say which lessons a version has.
-FIND_IN_PRESENT_VERSION = text("""
-    SELECT e.version_id,
-           (SELECT l.key FROM jsonb_each_text(p.rules -> 'lineages') AS l
-             WHERE l.value = other.rules -> 'lineages' ->> CAST(:lesson_id AS text)) AS lesson_id
-      FROM enrollments e
-      JOIN published_versions p ON p.version_id = e.version_id
-      JOIN published_versions other
-        ON other.course_id = p.course_id AND other.version_id <> p.version_id
-       AND other.rules -> 'lineages' ->> CAST(:lesson_id AS text) IS NOT NULL
-     WHERE e.id = :enrollment_id AND e.user_id = :user_id
-""")
 
 COMPLETE_LESSON = text("""
     UPDATE lesson_progress lp SET completed_at = now(), completed_how = :how
@@ -206,7 +192,7 @@ def record_progress(
     """
     recorded = _record(session, actor, enrollment_id, lesson_id, report)
     if recorded is None:
-        _refuse_unknown(session, actor, enrollment_id, lesson_id)
+        refuse_unknown(session, actor, enrollment_id, lesson_id)
     rule = LessonRule.parse(recorded.rule)
     if recorded.watched_seconds is None:
         _refuse(recorded, rule, report)
@@ -266,21 +252,6 @@ def _record(
         # hold. The enrollment is held by now, so what is seen the second time stands.
         found = session.execute(RECORD, values).one_or_none()
     return found
-
-
-def _refuse_unknown(
-    session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID
-) -> NoReturn:
-    """Lead who has an older version open to the same lesson in the present one."""
-    values = {
-        "enrollment_id": enrollment_id,
-        "lesson_id": str(lesson_id),
-        "user_id": actor.user_id,
-    }
-    found = session.execute(FIND_IN_PRESENT_VERSION, values).one_or_none()
-    if found is None:
-        raise NotFoundError("There is no such lesson in an enrollment of yours.")
-    raise LessonOfAnotherVersionError(found.version_id, found.lesson_id)
 
 
 def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:

@@ -18,8 +18,8 @@ from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.outline import content_hash, rendered
 from lms.courses.queries import draft_outline, taught_by
 from lms.enrollments.models import Enrollment
-from lms.learning.access import FrozenOutline, find_outline
 from lms.learning.availability import Gates, Lock, Moments, locks_of
+from lms.learning.outlines import FrozenOutline, find_outline
 from lms.learning.progress import next_of, parse_rules, watched_percent
 from lms.media.models import VideoRendition
 

@@ -16,7 +16,9 @@ from lms.http.blueprint import PUBLIC, Prepared, TenantBlueprint
 from lms.http.call import Call
 from lms.learning import access, operations, queries
 from lms.learning.errors import VideoNotReadyError
+from lms.learning.lessons import find_lesson
 from lms.learning.operations import RecordedProgress, Report
+from lms.learning.outline_schemas import FrozenLessonOut, OutlineOut
 from lms.learning.playback import PlaybackLink, PlaybackSigner, expiry
 from lms.learning.queries import Outline, Progress
 from lms.learning.schemas import (
@@ -24,7 +26,6 @@ from lms.learning.schemas import (
     EnrollmentProgressOut,
     LessonProgressIn,
     LessonProgressOut,
-    OutlineOut,
     PlaybackOut,
 )
 from lms.media.errors import storage_troubles
@@ -58,14 +59,34 @@ def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
     For staff who teach the course, and for learners with an active or completed enrollment in the
     version. A published version never changes: keep it, and ask again with If-None-Match. Drafts
     are for staff only. 403 tells which state of the enrollment closes the content; 409
-    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`. It
-    holds the texts of lessons that are locked for the learner too; progress tells which those are.
+    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`. For
+    learners it is without the texts of lessons that may be locked (`content` is null): read these
+    one by one, in the enrollment.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
     if isinstance(outline, Outline):
         return outline
     after_this_request(_keep_outline)
     return Prepared(outline.version, outline.document)
+
+
+@blp.operation(
+    "GET",
+    "/enrollments/<uuid:enrollment_id>/lessons/<uuid:lesson_id>",
+    id="getEnrollmentLesson",
+    returns=FrozenLessonOut,
+    refusals=(409,),
+)
+def get_lesson(call: Call, enrollment_id: UUID, lesson_id: UUID) -> dict[str, Any]:
+    """Read one lesson of an enrollment's version, with its text.
+
+    For the learner, while the enrollment is active or completed; else 403
+    `enrollment_has_no_access` with its state and what would change it. 409 `access_ended` after the
+    run's `access_ends_at`; `lesson_locked` with `reason`, `available_at` and `lessons` while it is
+    not open; `lesson_of_another_version` when the run was upgraded meanwhile, with the enrollment's
+    `version_id` and this lesson's `lesson_id` there, null when it was removed.
+    """
+    return find_lesson(call.session, call.actor, enrollment_id, lesson_id)
 
 
 @blp.operation(

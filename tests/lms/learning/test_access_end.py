@@ -46,6 +46,7 @@ class Class:
                 f"/enrollments/{self.enrollment_id}/media-files/{document.media_file_id}/download"
             ),
             "playback": f"/videos/{video.video_id}/playback",
+            "lesson": f"/enrollments/{self.enrollment_id}/lessons/{document.id}",
         }
 
     def end_access(self, at: datetime | None, run_id: UUID | None = None) -> None:
@@ -70,7 +71,7 @@ def taken(
     return Class(database, acme, course, enrolled(course))
 
 
-@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+@pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
 @pytest.mark.parametrize("state", ["active", "completed"])
 def test_after_its_end_nothing_is_read_any_more(
     taken: Class, get: Send, learner: Person, read: str, state: str
@@ -87,7 +88,7 @@ def test_after_its_end_nothing_is_read_any_more(
     assert refused.json["remedy"]
 
 
-@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+@pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
 @pytest.mark.parametrize("ends_in", [None, timedelta(minutes=1)])
 def test_until_then_the_end_of_the_run_changes_nothing(
     taken: Class, get: Send, learner: Person, read: str, ends_in: timedelta | None

@@ -18,7 +18,7 @@ from lms.core.ids import new_id
 from lms.core.storage.base import Storage
 from lms.courses import outline
 from lms.learning import queries
-from lms.learning.schemas import OutlineOut
+from lms.learning.outline_schemas import OutlineOut
 from tenants import names
 from tenants.session import Database
 from tests.factories.learning import LessonPlan, MadeCourse

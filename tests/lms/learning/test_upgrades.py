@@ -157,6 +157,14 @@ class Cohort:
             json={"viewed": True},
         )
 
+    def read_lesson(self, enrollment_id: UUID, lesson_id: UUID | str) -> Any:
+        """Let the learner open a lesson."""
+        return self.app.test_client().get(
+            f"/api/v1/enrollments/{enrollment_id}/lessons/{lesson_id}",
+            base_url=ACME,
+            headers=self.learners[enrollment_id].headers,
+        )
+
     def apply(self, target_id: UUID, *, dry_run: bool = False, policy: Any = "all") -> Upgrade:
         """Call the operation itself."""
         with self.database.transaction(self.scope) as session:
@@ -486,6 +494,8 @@ def test_who_still_has_the_old_version_open_is_led_to_the_lesson_in_the_new_one(
 
     assert (refused.status_code, refused.json["code"]) == (409, "lesson_of_another_version")
     assert refused.json["version_id"] == str(second)
+    read = cohort.read_lesson(enrollment_id, cohort.first.lesson_ids[0])
+    assert (read.status_code, read.json["lesson_id"]) == (409, refused.json["lesson_id"])
     if removed:
         assert refused.json["lesson_id"] is None
     else:
