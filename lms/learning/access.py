@@ -11,12 +11,14 @@ from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
     Row,
     Uuid,
     bindparam,
     case,
     column,
     func,
+    literal_column,
     select,
     text,
     true,
@@ -39,6 +41,13 @@ ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
 )
 """When access to a run ended, by PostgreSQL's clock; NULL while it has not."""
 
+CLOSED_SINCE = """
+    CASE WHEN e.state NOT IN ('active', 'completed') THEN
+         COALESCE((SELECT max(c.at) FROM enrollment_changes c WHERE c.enrollment_id = e.id),
+                  e.created_at)
+    END"""
+"""Since when the enrollment `e` has not been in one of `OPENING_STATES`; NULL while it is."""
+
 LESSON_WITH = """
     SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
       FROM jsonb_path_query(
@@ -53,7 +62,7 @@ FIND_VIDEO = text(
     f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
            e.state AS enrollment_state, e.access_ended_at,
-           e.lock_reason, e.available_at, e.open_lessons,
+           e.closed_since, e.lock_reason, e.available_at, e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
                  SELECT FROM media_files f
@@ -72,7 +81,7 @@ FIND_VIDEO = text(
       LEFT JOIN LATERAL (
            SELECT e.state,
                   CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
-                  k.*
+                  {CLOSED_SINCE} AS closed_since, k.*
              FROM enrollments e
              JOIN course_runs r ON r.id = e.run_id
              JOIN published_versions p ON p.version_id = e.version_id
@@ -128,7 +137,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
     if row is None or not (row.open_without_enrollment or row.enrollment_state):
         raise NotFoundError("There is no such video for you.")
     if not row.open_without_enrollment:
-        require_opening(row.enrollment_state, row.access_ended_at)
+        require_opening(row.enrollment_state, row.closed_since, row.access_ended_at)
         require_open(row)
     return row
 
@@ -148,6 +157,7 @@ def find_download(
     query = (
         select(
             e.state,
+            literal_column(CLOSED_SINCE, DateTime(timezone=True)).label("closed_since"),
             ACCESS_ENDED_AT.label("access_ended_at"),
             MediaFile.file_name,
             MediaAsset,
@@ -165,24 +175,27 @@ def find_download(
     row = session.execute(query, {"media_file_id": media_file_id}).one_or_none()
     if row is None:
         raise NotFoundError("There is no such file in an enrollment of yours.")
-    require_opening(row.state, row.access_ended_at)
+    require_opening(row.state, row.closed_since, row.access_ended_at)
     require_open(row)
     return row.MediaAsset, row.file_name
 
 
-def require_opening(state: str, access_ended_at: datetime | None) -> None:
+def require_opening(
+    state: str, closed_since: datetime | None, access_ended_at: datetime | None
+) -> None:
     """Refuse an enrollment that does not open its content, or not any more.
 
     Args:
         state: of the enrollment.
+        closed_since: as `CLOSED_SINCE` says.
         access_ended_at: when access to its run ended; None while it has not.
 
     Raises:
-        EnrollmentHasNoAccessError: its state does not, with what would change it.
+        EnrollmentHasNoAccessError: its state does not, with since when and what would change it.
         AccessEndedError: access to its run has ended.
     """
     if state not in OPENING_STATES:
-        raise EnrollmentHasNoAccessError(state)
+        raise EnrollmentHasNoAccessError(state, closed_since)
     if access_ended_at is not None:
         raise AccessEndedError(access_ended_at)
 

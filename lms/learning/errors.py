@@ -26,10 +26,11 @@ class EnrollmentNotActiveError(ConflictError):
 
     code = "enrollment_not_active"
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, since: datetime | None) -> None:
         super().__init__(
             f"This enrollment is {state}, so nothing is recorded. {REMEDIES[state]}",
             state=state,
+            since=since and rfc3339(since),
             remedy=REMEDIES[state],
         )
 
@@ -39,10 +40,11 @@ class EnrollmentHasNoAccessError(ForbiddenError):
 
     code = "enrollment_has_no_access"
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, since: datetime | None) -> None:
         super().__init__(
             f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
             state=state,
+            since=since and rfc3339(since),
             remedy=REMEDIES[state],
         )
 
@@ -75,6 +77,7 @@ class LessonOfAnotherVersionError(ConflictError):
             " Read the outline of that version, and go on there.",
             version_id=str(version_id),
             lesson_id=lesson_id,
+            remedy="Go on in the present version.",
         )
 
 
@@ -89,6 +92,7 @@ class LessonLockedError(ConflictError):
             reason=lock.reason,
             available_at=lock.available_at and rfc3339(lock.available_at),
             lessons=[str(lesson_id) for lesson_id in lock.lessons],
+            remedy=lock.remedy,
         )
 
 
@@ -96,21 +100,27 @@ class NotMarkableByLearnerError(ForbiddenError):
     """The lesson's rule does not let the learner say that it is done."""
 
     code = "not_markable_by_learner"
+    remedy = "Do what completes the lesson by its own rule."
 
 
 class UnknownDurationError(InvalidInputError):
     """Intervals beyond a day, of a video whose duration is not known."""
 
     code = "interval_too_long"
+    remedy = "Report what lies within the first 24 hours of the video."
 
 
 class PlaybackLinkExpiredError(ForbiddenError):
     """A playlist's link was used after its time."""
 
     code = "playback_link_expired"
+    remedy = "Ask for the video's playback again."
 
 
 class VideoNotReadyError(ConflictError):
     """The video has no rendition yet, or could not be transcoded."""
 
     code = "video_not_ready"
+    remedy = (
+        "Wait until it is transcoded; if that failed, the course's staff can have it done again."
+    )

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.learning.access import require_opening
+from lms.learning.access import CLOSED_SINCE, require_opening
 from lms.learning.errors import LessonOfAnotherVersionError
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 
@@ -19,7 +19,8 @@ from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 FIND_LESSON = text(
     f"""
     SELECT e.state, q.lesson, k.*,
-           CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at
+           CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+           {CLOSED_SINCE} AS closed_since
       FROM enrollments e
       JOIN course_runs r ON r.id = e.run_id
       JOIN published_versions p ON p.version_id = e.version_id
@@ -40,6 +41,7 @@ FIND_LESSON = text(
 ).columns(
     *(column("state", Text), column("lesson", JSONB), *LOCK_COLUMNS),
     column("access_ended_at", DateTime(timezone=True)),
+    column("closed_since", DateTime(timezone=True)),
 )
 
 # Asked only when a lesson is not found: rules say which lessons a version has.
@@ -80,7 +82,7 @@ def find_lesson(
     ).one_or_none()
     if found is None:
         refuse_unknown(session, actor, enrollment_id, lesson_id)
-    require_opening(found.state, found.access_ended_at)
+    require_opening(found.state, found.closed_since, found.access_ended_at)
     require_open(found)
     return {"content_html": None, **found.lesson}
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.enrollments.operations import complete
-from lms.learning.access import OPENING_STATES
+from lms.learning.access import CLOSED_SINCE, OPENING_STATES
 from lms.learning.errors import (
     AccessEndedError,
     EnrollmentNotActiveError,
@@ -45,7 +45,7 @@ RECORD = text(
     WITH found AS (
         SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
                CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
-               k.*
+               {CLOSED_SINCE} AS closed_since, k.*
           FROM enrollments e
           JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
@@ -91,7 +91,8 @@ RECORD = text(
                   AS watched_seconds
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
-           found.lineage_id, found.access_ended_at, found.rule, recorded.position_seconds,
+           found.lineage_id, found.closed_since, found.access_ended_at, found.rule,
+           recorded.position_seconds,
            recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
            recorded.lesson_completed_at, found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
@@ -99,7 +100,8 @@ RECORD = text(
 ).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
-    *(column("lineage_id", Uuid), column("access_ended_at", DateTime(timezone=True))),
+    *(column("lineage_id", Uuid), column("closed_since", DateTime(timezone=True))),
+    column("access_ended_at", DateTime(timezone=True)),
     *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
@@ -247,9 +249,10 @@ def _record(
         "longest_unknown": LONGEST_UNKNOWN_VIDEO,
     }
     found = session.execute(RECORD, values).one_or_none()
-    if found is not None and found.lock_reason is not None:
-        # It may have waited for the report that opens this lesson, which its snapshot does not
-        # hold. The enrollment is held by now, so what is seen the second time stands.
+    if found is not None and (found.lock_reason is not None or found.closed_since is not None):
+        # It may have waited for the report that opens this lesson, or for what closed the
+        # enrollment, of which its snapshot knows nothing. The enrollment is held by now, so what
+        # is seen the second time stands.
         found = session.execute(RECORD, values).one_or_none()
     return found
 
@@ -257,7 +260,7 @@ def _record(
 def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
     if found.state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(found.state)
+        raise EnrollmentNotActiveError(found.state, found.closed_since)
     if found.access_ended_at is not None:
         raise AccessEndedError(found.access_ended_at)
     require_open(found)
@@ -266,6 +269,7 @@ def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
             f"You cannot mark this lesson as done. {rule.explanation}",
             rule=rule.completion,
             threshold=rule.threshold,
+            remedy=rule.explanation,
         )
     raise UnknownDurationError(
         "The duration is not known, and nobody watches for more than a day.",

@@ -7,15 +7,15 @@ from collections.abc import Set
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, literal_column, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ARRAY, DateTime, Text, literal_column, select, true
+from sqlalchemy.orm import Session, aliased
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.courses.models import CourseRun, CourseVersion, PublishedVersion
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
-from lms.learning.access import ACCESS_ENDED_AT, OPENING_STATES, require_opening
+from lms.learning.access import ACCESS_ENDED_AT, CLOSED_SINCE, OPENING_STATES, require_opening
 
 FROZEN_OUTLINE = literal_column(
     """jsonb_build_object(
@@ -62,15 +62,16 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
         EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
         AccessEndedError: they have one that would, but access to its run has ended.
     """
+    e = aliased(Enrollment, name="e")
     enrolled = (
-        select(Enrollment.state, ACCESS_ENDED_AT.label("access_ended_at"))
-        .join(CourseRun, CourseRun.id == Enrollment.run_id)
-        .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
-        .order_by(
-            Enrollment.state.in_(OPENING_STATES).desc(),
-            ACCESS_ENDED_AT.is_(None).desc(),
-            Enrollment.id.desc(),
+        select(
+            e.state,
+            literal_column(CLOSED_SINCE, DateTime(timezone=True)).label("closed_since"),
+            ACCESS_ENDED_AT.label("access_ended_at"),
         )
+        .join(CourseRun, CourseRun.id == e.run_id)
+        .where(e.user_id == actor.user_id, e.version_id == version_id)
+        .order_by(e.state.in_(OPENING_STATES).desc(), ACCESS_ENDED_AT.is_(None).desc(), e.id.desc())
         .limit(1)
         .subquery()
     )
@@ -81,6 +82,7 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
             GATED_LINEAGES.label("gated"),
             taught_by(actor, CourseVersion.course_id).label("teaches"),
             enrolled.c.state.label("enrollment_state"),
+            enrolled.c.closed_since,
             enrolled.c.access_ended_at,
         )
         .select_from(CourseVersion)
@@ -92,7 +94,7 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
     if row is None or not (row.teaches or row.enrollment_state):
         raise NotFoundError("There is no such version for you.")
     if not row.teaches:
-        require_opening(row.enrollment_state, row.access_ended_at)
+        require_opening(row.enrollment_state, row.closed_since, row.access_ended_at)
     if row.content_hash is None:
         return None
     document = _with_html(row.document)

@@ -226,7 +226,11 @@ def upgrade_run(
     else:
         run = runs.hold_run(session, actor, run_id, expected=expected)
     if run.state == "cancelled":
-        raise RunStateNotAllowedError("A cancelled run stays as it is.", state=run.state)
+        raise RunStateNotAllowedError(
+            "A cancelled run stays as it is; run the course again instead.",
+            state=run.state,
+            allowed=[],
+        )
     present, target = _find_versions(session, run, target_version_id)
     values: dict[str, Any] = {"run_id": run_id, "target_id": target.id, "policy": policy}
     if not dry_run:
@@ -235,7 +239,9 @@ def upgrade_run(
     counts = Counts(*numbers)
     if target == present and not counts.moving + counts.staying:
         raise VersionNotNewerError(
-            "The run and everybody in it are in this version already.", number=target.number
+            "The run and everybody in it are in this version already.",
+            number=target.number,
+            present_number=present.number,
         )
     if not dry_run:
         _move(session, actor, run, values, counts)

@@ -10,13 +10,15 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from lms.core.clock import now, rfc3339
 from lms.core.ids import new_id
 from lms.core.storage.base import Storage
 from lms.courses.models import CourseRun, RunSeats
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import Enrollment, EnrollmentChange
+from lms.enrollments.transitions import Change, move
 from tenants.session import Database, OrganizationScope
 from tests.factories.learning import LessonPlan, MadeCourse, enroll, set_enrollment_state
 from tests.factories.people import Person, make_user
@@ -96,6 +98,20 @@ def test_until_then_the_end_of_the_run_changes_nothing(
     taken.end_access(None if ends_in is None else now() + ends_in)
 
     assert get(taken.reads[read], learner).status_code == 200
+
+
+def test_what_is_closed_by_the_enrollments_state_says_since_when(
+    taken: Class, get: Send, report: Send, learner: Person
+) -> None:
+    with taken.database.transaction(OrganizationScope(taken.organization_id)) as session:
+        move(session, taken.enrollment_id, "suspended", Change("suspended"))
+    with taken.database.transaction(OrganizationScope(taken.organization_id)) as session:
+        since = session.scalars(
+            select(EnrollmentChange.at).where(EnrollmentChange.enrollment_id == taken.enrollment_id)
+        ).one()
+    refused = [get(path, learner) for path in taken.reads.values()]
+    refused.append(report(taken.enrollment_id, taken.course.lessons[1].id, viewed=True))
+    assert {answer.json["since"] for answer in refused} == {rfc3339(since)}
 
 
 def test_after_its_end_no_progress_is_recorded(taken: Class, get: Send, report: Send) -> None:
