@@ -123,7 +123,9 @@ def publish_version(
     """
     version = _lock_version(session, actor, version_id)
     if version.state != "draft":
-        raise VersionPublishedError(f"This version is {version.state}.", state=version.state)
+        raise VersionPublishedError(
+            f"This version is {version.state}.", state=version.state, version_id=str(version_id)
+        )
     check_version(version, expected)
     tree = queries.load_tree(session, version)
     problems = problems_of(tree)
@@ -174,7 +176,12 @@ def archive_version(
     """
     version = _lock_version(session, actor, version_id)
     if version.state == "draft":
-        raise VersionNotPublishedError("A draft cannot be archived.", state=version.state)
+        raise VersionNotPublishedError(
+            "A draft cannot be archived.",
+            version_id=str(version_id),
+            state=version.state,
+            remedy="Publish it first.",
+        )
     check_version(version, expected)
     if version.state == "published":
         version.state, version.archived_at = "archived", now()
