@@ -38,7 +38,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
-from lms.learning import standing_views, upgrade_views
+from lms.learning import mark_views, standing_views, upgrade_views
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -83,6 +83,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     cancellation_views.blp,
     webhook_views.blp,
     learning_views.blp,
+    mark_views.blp,
     standing_views.blp,
     upgrade_views.blp,
     platform_views.blp,
