@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from jobs import housekeeping, media, payments, runs, transcode
+from jobs import housekeeping, media, payments, runs, transcode, waitlists
 from jobs.claims import Claim
 from jobs.context import JobContext
 from lms.core import queue
@@ -35,5 +35,8 @@ HANDLERS: dict[str, Handler] = {
     queue.SETTLE_PAYMENT: Handler(payments.settle_payment),
     queue.EXPIRE_ENROLLMENT: Handler(payments.expire_enrollment),
     queue.CANCEL_RUN: Handler(runs.cancel_run),
+    queue.OFFER_SEATS: Handler(waitlists.offer_seats),
+    queue.CLOSE_WAITLIST: Handler(waitlists.close_waitlist),
+    queue.TAKE_OFFER: Handler(waitlists.take_offer),
     queue.FORGET_KEYS: Handler(housekeeping.forget_keys),
 }

@@ -71,7 +71,8 @@ def expire_enrollment(context: JobContext, claim: Claim) -> None:
     """Handle EXPIRE_ENROLLMENT: give a seat back whose hold ran out without money.
 
     Its payment is cancelled at the provider, so that the learner does not finish it later (3-D
-    Secure). Whatever the provider does not cancel now is left to SETTLE_PAYMENT.
+    Secure). Whatever the provider does not cancel now is left to SETTLE_PAYMENT. While the hold is
+    prolonged, it is looked after anew when it runs out.
 
     Args:
         context: the job's.
@@ -82,7 +83,11 @@ def expire_enrollment(context: JobContext, claim: Claim) -> None:
         LostLeaseError: another worker has it by now.
     """
     with context.holding(claim) as session:
-        holds.expire(session, claim.subject_id)
+        if not holds.expire(session, claim.subject_id):
+            kept_until = holds.held_until(session, claim.subject_id)
+            if kept_until is not None:
+                _look_again(context, session, claim, kept_until)
+                return
         payment_id = holds.abandoned_payment(session, claim.subject_id)
         work = None if payment_id is None else open_work(session, payment_id)
         provider = None if work is None else _provider(context, stored_account(session), work[0])
@@ -95,6 +100,12 @@ def expire_enrollment(context: JobContext, claim: Claim) -> None:
     with context.holding(claim) as session:
         settlement.apply(session, context.doorbell, attempt.operation, attempt.subject_id, answer)
         claims.finish(session, claim)
+
+
+def _look_again(context: JobContext, session: Session, claim: Claim, due_at: datetime) -> None:
+    """End this work, and ask for the same at the moment to which the hold was prolonged."""
+    claims.finish(session, claim)
+    queue.enqueue(session, context.doorbell, claim.kind, claim.subject_id, due_at=due_at)
 
 
 def next_look(open_since: datetime, now: datetime) -> datetime:

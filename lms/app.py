@@ -7,6 +7,7 @@ from sqlalchemy.orm import configure_mappers
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from lms.checkout import (
+    approval_views,
     cancellation_views,
     granting_views,
     price_views,
@@ -38,7 +39,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
-from lms.learning import mark_views, standing_views, upgrade_views
+from lms.learning import mark_views, standing_views, transfer_views, upgrade_views
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -81,11 +82,13 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     granting_views.blp,
     refund_views.blp,
     cancellation_views.blp,
+    approval_views.blp,
     webhook_views.blp,
     learning_views.blp,
     mark_views.blp,
     standing_views.blp,
     upgrade_views.blp,
+    transfer_views.blp,
     platform_views.blp,
     reconcile_views.blp,
 )

@@ -62,6 +62,7 @@ class Settings:
     sandbox_webhook_secret: str = ""
     stripe_api_base: str = "https://api.stripe.com"
     seat_hold_seconds: int = 30 * 60
+    waitlist_offer_seconds: int = 24 * 3600
     max_top_up_amount: int = 1_000_000
     log_format: Literal["json", "console"] = "json"
 
@@ -139,6 +140,7 @@ POSITIVE = (
         "max_body_bytes",
     ),
     *("max_upload_bytes", "lease_seconds", "seat_hold_seconds", "max_top_up_amount"),
+    "waitlist_offer_seconds",
 )
 
 

@@ -25,7 +25,7 @@ from lms.courses.learners import UNFINISHED_STATES
 from lms.courses.operations import runs
 from lms.courses.run_queries import RunView
 from lms.enrollments.models import Enrollment
-from lms.enrollments.transitions import Change, try_move
+from lms.enrollments.transitions import Change, end, try_move
 from lms.payments import receipts
 from lms.payments.models import Payment, Refund
 
@@ -41,11 +41,11 @@ FIND = text("""
 FIND_SKIPPED = text("""
     SELECT e.id AS enrollment_id, r.cancelled_at, r.cancelled_by
       FROM payments p
-      JOIN enrollments e ON e.payment_id = p.id AND e.state = 'withdrawn'
+      JOIN enrollments e ON e.payment_id = p.id AND e.state IN ('withdrawn', 'cancelled')
       JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
      WHERE p.id = :id AND p.state = 'succeeded' AND NOT p.live AND p.disputed_at IS NULL
        AND EXISTS (SELECT FROM enrollment_changes c
-                    WHERE c.enrollment_id = e.id AND c.to_state = 'withdrawn'
+                    WHERE c.enrollment_id = e.id AND c.to_state IN ('withdrawn', 'cancelled')
                       AND c.at >= r.cancelled_at)
 """)
 
@@ -117,20 +117,44 @@ def end_enrollment(session: Session, doorbell: Doorbell, enrollment_id: UUID) ->
     change = Change(RUN_CANCELLED, found.cancelled_by, change_id)
     if found.payment_id is None:
         if not try_move(session, enrollment_id, "cancelled", change):
-            try_move(session, enrollment_id, "withdrawn", change)
+            end(session, enrollment_id, change)
         return
     # Held before anything is decided: what was paid, or given back, meanwhile is seen.
     session.execute(HOLD_MONEY, {"id": found.payment_id})
     if cancel_unpaid(session, enrollment_id, found.payment_id, change):
         return
-    if try_move(session, enrollment_id, "withdrawn", change):
-        _give_all_back(session, doorbell, found.payment_id, change_id, found.cancelled_by)
+    if end(session, enrollment_id, change):
+        give_all_back(
+            session,
+            doorbell,
+            found.payment_id,
+            change_id,
+            actor_id=found.cancelled_by,
+            reason=RUN_CANCELLED,
+        )
 
 
-def _give_all_back(
-    session: Session, doorbell: Doorbell, payment_id: UUID, refund_id: UUID, actor_id: UUID
+def give_all_back(
+    session: Session,
+    doorbell: Doorbell,
+    payment_id: UUID,
+    refund_id: UUID,
+    *,
+    actor_id: UUID | None,
+    reason: str,
 ) -> None:
-    """Give back what is left of a payment that is held and whose enrollment has just ended."""
+    """Give back what is left of a payment whose enrollment has just ended.
+
+    While its payer contests it at the bank nothing is given back, which is put on record.
+
+    Args:
+        session: the organization's session, in which the payment is held.
+        doorbell: of the queue, rung for a refund that a provider has to make.
+        payment_id: which.
+        refund_id: identifier of the refund.
+        actor_id: who ended the enrollment; None for the platform itself.
+        reason: why, a stable word.
+    """
     payment = session.get_one(Payment, payment_id, populate_existing=True)
     left = left_of(payment)
     if left > 0 and payment.disputed_at is None:
@@ -140,7 +164,7 @@ def _give_all_back(
             payment,
             amount=None,
             refund_id=refund_id,
-            reason=RUN_CANCELLED,
+            reason=reason,
             actor_id=actor_id,
             ends=True,
             due_at=None,
@@ -170,10 +194,17 @@ def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID)
     session.execute(HOLD_MONEY, {"id": payment_id})
     if session.get(Refund, refund_id) is not None:
         refund_id = new_id()
-    _give_all_back(session, doorbell, payment_id, refund_id, found.cancelled_by)
+    give_all_back(
+        session,
+        doorbell,
+        payment_id,
+        refund_id,
+        actor_id=found.cancelled_by,
+        reason=RUN_CANCELLED,
+    )
 
 
-def _record_disputed(session: Session, payment: Payment, left: int, actor_id: UUID) -> None:
+def _record_disputed(session: Session, payment: Payment, left: int, actor_id: UUID | None) -> None:
     log.warning("refund_skipped", payment_id=str(payment.id), reason="payment_disputed")
     audit.record(
         session,

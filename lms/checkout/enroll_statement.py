@@ -7,7 +7,20 @@ each time.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Text, Uuid, column, text
+from collections.abc import Mapping
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Integer,
+    Text,
+    TextClause,
+    TextualSelect,
+    Uuid,
+    column,
+    text,
+)
 
 from lms.checkout.orders import Method
 from lms.checkout.redemptions import COUNTED
@@ -22,8 +35,7 @@ STEPS = """
     WITH run AS (
         SELECT r.version_id, {price} AS price_amount, r.currency, r.refund_policy{terms}
           FROM course_runs r{coupons}
-         WHERE r.id = :run_id AND r.state = 'scheduled'
-           AND now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at
+         WHERE r.id = :run_id AND r.state = 'scheduled' AND {admits}
            AND {price} {costs}
            AND NOT EXISTS (SELECT FROM payments p WHERE p.id = :payment_id)
            FOR SHARE OF r
@@ -37,28 +49,11 @@ STEPS = """
           FROM {agreed} AS agreed
         ON CONFLICT DO NOTHING
         RETURNING id, amount, currency, state, succeeded_at, created_at
-    ), enrolled AS (
-        INSERT INTO enrollments
-               (id, user_id, run_id, version_id, payment_id, attempt, state, hold_until,
-                activated_at)
-        SELECT CAST(:enrollment_id AS uuid), CAST(:user_id AS uuid), CAST(:run_id AS uuid),
-               run.version_id, payment.id,
-               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
-                 WHERE e.user_id = :user_id AND e.run_id = :run_id),
-               '{enrollment_state}', {hold_until}, {since}
-          FROM payment CROSS JOIN run
-        ON CONFLICT DO NOTHING
-        RETURNING id, version_id, attempt, state, hold_until, activated_at, created_at
-    ), seated AS (
-        UPDATE run_seats
-           SET taken = run_seats.taken + 1
-          FROM enrolled
-         WHERE run_seats.run_id = :run_id
-           AND (run_seats.capacity IS NULL OR run_seats.taken < run_seats.capacity)
-        RETURNING run_seats.run_id
+    ), enrolled AS ({enrolling}
+    ), seated AS ({seating}
     ), {redemption}{posting}recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
-        SELECT CAST(:change_id AS uuid), enrolled.id, NULL, enrolled.state,
+        SELECT CAST(:change_id AS uuid), enrolled.id, {from_state}, enrolled.state,
                CAST({actor} AS uuid), '{reason}'
           FROM enrolled
     )
@@ -66,11 +61,63 @@ STEPS = """
            EXISTS (SELECT FROM seated) AS seated,{redeemed}
            p.amount, p.currency, p.state AS payment_state, p.succeeded_at,
            p.created_at AS payment_created_at,
-           e.version_id, e.attempt, e.state AS enrollment_state, e.hold_until, e.activated_at,
-           e.created_at AS enrollment_created_at
+           e.version_id, e.attempt, e.state AS enrollment_state, e.awaiting, e.hold_until,
+           e.activated_at, e.created_at AS enrollment_created_at
       FROM (VALUES (1)) AS always LEFT JOIN payment p ON true LEFT JOIN enrolled e ON true
 """
 
+ENROLLED = "id, version_id, attempt, state, awaiting, hold_until, activated_at, created_at"
+TAKES_ENROLLMENTS = "now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at"
+
+# A seat that comes free while others wait for one is theirs.
+NEW_ENROLLMENT = {
+    "admits": f"{TAKES_ENROLLMENTS} AND NOT r.approval_required",
+    "enrolling": f"""
+        INSERT INTO enrollments
+               (id, user_id, run_id, version_id, payment_id, attempt, state, awaiting, hold_until,
+                activated_at, accepts_waitlist)
+        SELECT CAST(:enrollment_id AS uuid), CAST(:user_id AS uuid), CAST(:run_id AS uuid),
+               run.version_id, payment.id,
+               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
+                 WHERE e.user_id = :user_id AND e.run_id = :run_id),
+               '{{enrollment_state}}', {{awaiting}}, {{hold_until}}, {{since}}, {{accepts_waitlist}}
+          FROM payment CROSS JOIN run
+        ON CONFLICT DO NOTHING
+        RETURNING {ENROLLED}""",  # noqa: S608 - our own words
+    "seating": """
+        UPDATE run_seats
+           SET taken = run_seats.taken + 1
+          FROM enrolled
+         WHERE run_seats.run_id = :run_id
+           AND (run_seats.capacity IS NULL
+                OR run_seats.taken + run_seats.waitlisted < run_seats.capacity)
+        RETURNING run_seats.run_id""",
+    "from_state": "NULL",
+}
+IS_OFFERED = """{offer}.id = CAST(:enrollment_id AS uuid)
+                        AND {offer}.user_id = CAST(:user_id AS uuid)
+                        AND {offer}.state = 'pending' AND {offer}.awaiting = 'offer'
+                        AND {offer}.hold_until > now()"""
+
+# Whoever is offered a seat has it already, until the offer lapses.
+OFFERED_SEAT = {
+    "admits": f"""EXISTS (SELECT FROM enrollments e
+                   WHERE e.run_id = r.id AND {IS_OFFERED.format(offer="e")})""",
+    "enrolling": f"""
+        UPDATE enrollments
+           SET payment_id = payment.id, version_id = run.version_id,
+               state = '{{enrollment_state}}', awaiting = {{awaiting}}, activated_at = {{since}},
+               hold_until = GREATEST({{hold_until}},
+                                     CASE WHEN '{{enrollment_state}}' = 'pending'
+                                          THEN enrollments.hold_until END),
+               version = enrollments.version + 1
+          FROM payment CROSS JOIN run
+         WHERE {IS_OFFERED.format(offer="enrollments")}
+        RETURNING enrollments.id, enrollments.version_id, attempt, enrollments.state, awaiting,
+                  hold_until, activated_at, enrollments.created_at""",  # noqa: S608 - our own words
+    "seating": " SELECT enrolled.id AS run_id FROM enrolled",
+    "from_state": "'pending'",
+}
 AT_ONCE = {
     "paying": "",
     "agreed": "run",
@@ -79,7 +126,9 @@ AT_ONCE = {
     "payment_state": "succeeded",
     "enrollment_state": "active",
     "since": "now()",
-    "hold_until": "NULL",
+    "awaiting": "NULL",
+    "hold_until": "CAST(NULL AS timestamptz)",
+    "accepts_waitlist": "false",
 }
 PAYING = """paid AS (
         UPDATE wallets
@@ -115,6 +164,8 @@ WAYS_TO_PAY: dict[Method, dict[str, str]] = {
         "payment_state": "created",
         "enrollment_state": "pending",
         "since": "CAST(NULL AS timestamptz)",
+        "awaiting": "'payment'",
+        "accepts_waitlist": "CAST(:accepts_waitlist AS boolean)",
         "hold_until": "now() + make_interval(secs => CAST(:hold_seconds AS double precision))",
         "reason": "awaiting_payment",
     },
@@ -170,32 +221,51 @@ MADE = (
     *(column("amount", BigInteger), column("currency", Text), column("payment_state", Text)),
     *(column("succeeded_at", MOMENT), column("payment_created_at", MOMENT)),
     *(column("version_id", Uuid), column("attempt", Integer), column("enrollment_state", Text)),
+    column("awaiting", Text),
     *(column("hold_until", MOMENT), column("activated_at", MOMENT)),
     column("enrollment_created_at", MOMENT),
 )
 """Columns are declared, so that SQLAlchemy does not read the answer's description every time."""
 
-ENROLL = {
-    method: text(STEPS.format(method=method, **way, **WITHOUT_COUPON)).columns(*FOUND, *MADE)
-    for method, way in WAYS_TO_PAY.items()
-}
-ENROLL_WITH_COUPON = {
-    method: text(STEPS.format(method=method, **way, **WITH_COUPON)).columns(
-        *FOUND, *REDEEMED, *MADE
-    )
-    for method, way in WAYS_TO_PAY.items()
-}
 
-GRANT_SEAT = text(
-    STEPS.format(
-        **{
-            **WITHOUT_COUPON,
-            **WAYS_TO_PAY["free"],
-            "method": "free",
-            "price": "CAST(0 AS bigint)",
-            "reason": "granted",
-            "actor": ":actor_id",
-        }
-    )
+def _statement(*parts: Mapping[str, str]) -> TextClause:
+    """Put parts into the places of STEPS; those that have places themselves, from the others."""
+    places = {name: part for each in parts for name, part in each.items()}
+    return text(STEPS.format(**{name: part.format(**places) for name, part in places.items()}))
+
+
+def _by_method(seat: Mapping[str, str]) -> dict[Method, TextualSelect]:
+    return {
+        method: _statement(seat, way, WITHOUT_COUPON, {"method": method}).columns(*FOUND, *MADE)
+        for method, way in WAYS_TO_PAY.items()
+    }
+
+
+def _by_method_with_coupon(seat: Mapping[str, str]) -> dict[Method, TextualSelect]:
+    return {
+        method: _statement(seat, way, WITH_COUPON, {"method": method}).columns(
+            *FOUND, *REDEEMED, *MADE
+        )
+        for method, way in WAYS_TO_PAY.items()
+    }
+
+
+ENROLL = _by_method(NEW_ENROLLMENT)
+ENROLL_WITH_COUPON = _by_method_with_coupon(NEW_ENROLLMENT)
+ACCEPT = _by_method(OFFERED_SEAT)
+ACCEPT_WITH_COUPON = _by_method_with_coupon(OFFERED_SEAT)
+"""By way to pay: enrolling anew, and accepting a seat that was offered."""
+
+GRANT_SEAT = _statement(
+    NEW_ENROLLMENT,
+    WAYS_TO_PAY["free"],
+    WITHOUT_COUPON,
+    {
+        "method": "free",
+        "admits": TAKES_ENROLLMENTS,
+        "price": "CAST(0 AS bigint)",
+        "reason": "granted",
+        "actor": ":actor_id",
+    },
 ).columns(*FOUND, *MADE)
-"""A seat that staff give: whatever the price is, nothing is paid."""
+"""A seat that staff give: whatever the price is, nothing is paid, and nobody has to approve it."""

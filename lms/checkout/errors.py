@@ -19,6 +19,18 @@ class AlreadyEnrolledError(ConflictError):
     code = "already_enrolled"
 
 
+class ApprovalRequiredError(ConflictError):
+    """The run's learners are approved; asking for it takes a seat without paying."""
+
+    code = "approval_required"
+
+
+class OfferNotOpenError(ConflictError):
+    """There is no offered seat to accept; `state`, `awaiting` and `lapsed_at` say why."""
+
+    code = "offer_not_open"
+
+
 class PaymentMethodError(ConflictError):
     """The run's price is not paid this way; `expected` lists how it is."""
 

@@ -5,16 +5,19 @@ With a seat goes the use of the coupon with which it was to be paid.
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from lms.checkout import redemptions
+from lms.core import queue
 from lms.core.ids import new_id
 from lms.enrollments.transitions import Change, try_move
 
 HOLD_RAN_OUT = "hold_ran_out"
+OFFER_LAPSED = "offer_lapsed"
 
 LET_GO = text("""
     UPDATE payments
@@ -26,13 +29,21 @@ LET_GO = text("""
     RETURNING payments.id, payments.coupon_used
 """)
 FIND_OVERDUE = text("""
-    SELECT count(*) FROM enrollments
+    SELECT count(payment_id) AS unpaid,
+           array_agg(id) FILTER (WHERE payment_id IS NULL) AS offered
+      FROM enrollments
      WHERE run_id = :run_id AND state = 'pending' AND hold_until <= now()
 """)
+HAS_LAPSED = text("""
+    SELECT EXISTS (SELECT FROM enrollments
+                    WHERE id = :id AND state = 'pending' AND payment_id IS NULL
+                      AND hold_until <= now())
+""")
+HELD_UNTIL = text("SELECT hold_until FROM enrollments WHERE id = :id AND state = 'pending'")
 # As enrolling does: whoever changes the version of the run's enrollments has locked it before them.
 HOLD_RUN = text("SELECT id FROM course_runs WHERE id = :run_id FOR SHARE")
 HAS_ROOM = text("""
-    SELECT capacity IS NULL OR taken < capacity FROM run_seats WHERE run_id = :run_id
+    SELECT capacity IS NULL OR taken + waitlisted < capacity FROM run_seats WHERE run_id = :run_id
 """)
 
 # All payments first, in one order, then enrollments, then the seats: the lock order of every
@@ -54,8 +65,8 @@ EXPIRE_OVERDUE = text("""
         RETURNING overdue.id, overdue.enrollment_id, payments.coupon_used
     ), expired AS (
         UPDATE enrollments
-           SET state = 'expired', version = enrollments.version + 1, hold_until = NULL,
-               ended_at = now()
+           SET state = 'expired', version = enrollments.version + 1, awaiting = NULL,
+               hold_until = NULL, ended_at = now()
           FROM let_go
          WHERE enrollments.id = let_go.enrollment_id AND enrollments.state = 'pending'
         RETURNING enrollments.id
@@ -64,6 +75,7 @@ EXPIRE_OVERDUE = text("""
            SET taken = run_seats.taken - gone.seats
           FROM (SELECT count(*) AS seats FROM expired) AS gone
          WHERE run_seats.run_id = :run_id AND gone.seats > 0
+        RETURNING run_seats.waitlisted
     ), recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, reason)
         SELECT ids.id, expired.id, 'pending', 'expired', CAST(:reason AS text)
@@ -73,6 +85,7 @@ EXPIRE_OVERDUE = text("""
         RETURNING id
     )
     SELECT (SELECT count(*) FROM let_go) AS let_go, (SELECT count(*) FROM recorded) AS expired,
+           (SELECT waitlisted FROM freed) AS waitlisted,
            ARRAY(SELECT id FROM let_go WHERE coupon_used) AS with_coupon
 """)
 
@@ -92,11 +105,14 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     """Give an unpaid seat back whose hold has run out, by the database's clock.
 
     At the provider the payment is still open then: the job cancels it there if the learner did not
-    finish it. What arrives all the same is handled when it arrives.
+    finish it. What arrives all the same is handled when it arrives. An offer that nobody accepted
+    lapses.
 
     Returns:
         Whether it expired now.
     """
+    if session.execute(HAS_LAPSED, {"id": enrollment_id}).scalar():
+        return _lapse(session, enrollment_id)
     let_go = session.execute(LET_GO, {"id": enrollment_id}).one_or_none()
     if let_go is None:
         return False
@@ -105,6 +121,11 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     if let_go.coupon_used:
         redemptions.give_back(session, [let_go.id])
     return True
+
+
+def held_until(session: Session, enrollment_id: UUID) -> datetime | None:
+    """Return until when a pending enrollment keeps its seat, UTC; None when it does not end."""
+    return session.execute(HELD_UNTIL, {"id": enrollment_id}).scalar()
 
 
 def abandoned_payment(session: Session, enrollment_id: UUID) -> UUID | None:
@@ -125,12 +146,19 @@ def make_room(session: Session, run_id: UUID) -> bool:
         run_id: whose seats.
 
     Returns:
-        Whether a seat is free now, by this call or somebody else's.
+        Whether a seat is free now for whom does not wait for one yet, by this call or somebody
+        else's.
     """
-    overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).scalar_one()
-    if overdue:
-        _expire_overdue(session, run_id, overdue)
+    overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).one()
+    if overdue.unpaid:
+        _expire_overdue(session, run_id, overdue.unpaid)
+    for enrollment_id in overdue.offered or ():
+        _lapse(session, enrollment_id)
     return bool(session.execute(HAS_ROOM, {"run_id": run_id}).scalar())
+
+
+def _lapse(session: Session, enrollment_id: UUID) -> bool:
+    return try_move(session, enrollment_id, "expired", Change(OFFER_LAPSED), only_from="pending")
 
 
 def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:
@@ -145,5 +173,7 @@ def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:
     ).one()
     if done.let_go != done.expired:
         raise RuntimeError(f"enrollments of run {run_id} changed without their payments")
+    if done.waitlisted:
+        queue.enqueue(session, None, queue.OFFER_SEATS, run_id)
     if done.with_coupon:
         redemptions.give_back(session, done.with_coupon)

@@ -20,6 +20,8 @@ class Order:
         coupon_code: normalised (`lms.coupons.schemas.CouponCode`); None for the list price.
         provider: the provider's name, for method `provider`.
         hold_seconds: how long an unpaid seat is kept.
+        accepts_waitlist: money that comes when the seat is gone waits for another one.
+        offer_id: the pending enrollment whose offered seat is accepted; None to enroll anew.
     """
 
     payment_id: UUID
@@ -28,3 +30,5 @@ class Order:
     coupon_code: str | None = None
     provider: str | None = None
     hold_seconds: int = 0
+    accepts_waitlist: bool = False
+    offer_id: UUID | None = None

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lms.payments.models import Payment
 
 WITHDRAWABLE_STATES = ("active", "suspended")
-"""Enrollments that a learner may leave with money coming back."""
+"""Enrollments that a learner may leave with money coming back, as the policy says."""
 
 NothingBecause = Literal[
     "not_paid",
@@ -84,7 +84,7 @@ def quote_refund(
 
     The policy says how much is given back in all, so what was given back before counts towards it,
     and what the payer's bank took back for good (disputes) too. Of a cancelled run everything is
-    given back, whatever the policy says.
+    given back, whatever the policy says, and to who paid but still waits for a seat.
 
     Args:
         payment: with the policy that held when it was made.
@@ -96,7 +96,7 @@ def quote_refund(
     reason = _nothing_because(payment, enrollment_state)
     if reason is not None:
         return Quote(Step(0), nothing_because=reason)
-    if run_state == "cancelled":
+    if run_state == "cancelled" or enrollment_state == "waitlisted":
         step = Step(100)
     else:
         step = step_at(payment.refund_policy, now=now, starts_at=starts_at)
@@ -123,4 +123,5 @@ def _nothing_because(payment: Payment, enrollment_state: str) -> NothingBecause 
         return "already_given_back"
     if enrollment_state == "completed":
         return "enrollment_completed"
-    return None if enrollment_state in WITHDRAWABLE_STATES else "enrollment_ended"
+    is_left = enrollment_state not in (*WITHDRAWABLE_STATES, "waitlisted")
+    return "enrollment_ended" if is_left else None

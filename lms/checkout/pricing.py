@@ -30,6 +30,7 @@ from lms.courses import run_queries
 
 FOUND = """
     SELECT r.state, r.currency, r.price_amount, r.enrollment_opens_at, r.enrollment_closes_at,
+           r.approval_required,
            now() >= r.enrollment_opens_at AND now() < r.enrollment_closes_at AS is_open,
            {discount} AS discount_amount, now() AS quoted_at,
            c.is_active AS coupon_is_active,

@@ -13,7 +13,12 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from lms.checkout.enroll_statement import ENROLL, ENROLL_WITH_COUPON
+from lms.checkout.enroll_statement import (
+    ACCEPT,
+    ACCEPT_WITH_COUPON,
+    ENROLL,
+    ENROLL_WITH_COUPON,
+)
 from lms.checkout.orders import Order
 from lms.checkout.purchase_refusals import refuse
 from lms.core.actor import Actor
@@ -25,14 +30,16 @@ from lms.payments.models import Payment
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """A payment and the enrollment it is for."""
+    """An enrollment, and the payment for it: None while nothing has been paid yet."""
 
-    payment: Payment
+    payment: Payment | None
     enrollment: Enrollment
 
 
 def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool]:
     """Enroll the actor: active when free or paid from the wallet, pending for a provider.
+
+    Anew, or in the seat that they were offered.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -45,15 +52,17 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
     Raises:
         NotFoundError: there is no such run.
         EnrollmentClosedError: the run takes nobody now, by the database's clock.
+        ApprovalRequiredError: somebody has to approve it first.
+        OfferNotOpenError: the offer that is to be accepted is none, or has lapsed.
         PaymentMethodError: the price is not paid this way.
         CurrencyMismatchError: the wallet is in another currency.
         CouponRefusedError: the coupon is not taken; each reason has its class.
         WalletFrozenError: the wallet owes money.
         InsufficientFundsError: the wallet does not hold the price.
         AlreadyEnrolledError: one live enrollment per learner and run.
-        RunFullError: every seat is taken.
+        RunFullError: every seat is taken, or waited for.
     """
-    enrollment_id = new_id()
+    enrollment_id = order.offer_id or new_id()
     values: dict[str, Any] = {
         "run_id": order.run_id,
         "user_id": actor.user_id,
@@ -63,21 +72,25 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
     }
     if order.method == "provider":
         values |= {"provider": order.provider, "hold_seconds": order.hold_seconds}
+    if order.method == "provider" and order.offer_id is None:
+        values["accepts_waitlist"] = order.accepts_waitlist
+    is_new_seat = order.offer_id is None
     if order.coupon_code is None:
-        done = session.execute(ENROLL[order.method], values).one()
+        done = session.execute((ENROLL if is_new_seat else ACCEPT)[order.method], values).one()
         is_whole = done.seated
     else:
         values["coupon_code"] = order.coupon_code
-        done = session.execute(ENROLL_WITH_COUPON[order.method], values).one()
+        statements = ENROLL_WITH_COUPON if is_new_seat else ACCEPT_WITH_COUPON
+        done = session.execute(statements[order.method], values).one()
         is_whole = done.counted
     if not is_whole:
         begun = None if done.run else find_purchase(session, order.payment_id)
         if begun is not None:
             return begun, False
         refuse(session, actor, order, done)
-    purchase = _made(actor, order, enrollment_id, done)
+    payment, purchase = _made(actor, order, enrollment_id, done)
     if order.method == "wallet":
-        receipts.issue_made(session, purchase.payment)
+        receipts.issue_made(session, payment)
     return purchase, True
 
 
@@ -92,7 +105,9 @@ def find_purchase(session: Session, payment_id: UUID) -> Purchase | None:
     return None if row is None else Purchase(row[0], row[1])
 
 
-def _made(actor: Actor, order: Order, enrollment_id: UUID, done: Row[Any]) -> Purchase:
+def _made(
+    actor: Actor, order: Order, enrollment_id: UUID, done: Row[Any]
+) -> tuple[Payment, Purchase]:
     """Return what the statement just wrote, without reading it again; not in the session."""
     payment = Payment(
         id=order.payment_id,
@@ -119,8 +134,9 @@ def _made(actor: Actor, order: Order, enrollment_id: UUID, done: Row[Any]) -> Pu
         attempt=done.attempt,
         state=done.enrollment_state,
         percent=0,
+        awaiting=done.awaiting,
         hold_until=done.hold_until,
         activated_at=done.activated_at,
         created_at=done.enrollment_created_at,
     )
-    return Purchase(payment, enrollment)
+    return payment, Purchase(payment, enrollment)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout.errors import (
     AlreadyEnrolledError,
+    ApprovalRequiredError,
     EnrollmentClosedError,
+    OfferNotOpenError,
     PaymentMethodError,
     RunChangedError,
 )
@@ -31,10 +33,10 @@ from lms.payments.errors import (
 from lms.payments.models import Wallet
 
 FIND_SEATS = text("""
-    SELECT s.capacity,
+    SELECT s.capacity, s.waitlisted,
            (SELECT min(e.hold_until) FROM enrollments e
              WHERE e.run_id = s.run_id AND e.state = 'pending' AND e.hold_until > now()
-               AND e.payment_id <> :payment_id) AS hold_until
+               AND e.payment_id IS DISTINCT FROM :payment_id) AS hold_until
       FROM run_seats s WHERE s.run_id = :run_id
 """)
 
@@ -53,17 +55,17 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     """
     # What the statement wrote is still there to be seen, so one's own is not looked for. Before the
     # coupon: who has just lost the enrollment has the coupon's use back.
-    enrollment_id = None if done.attempt else _live_enrollment(session, actor, order.run_id)
+    is_other = not done.attempt and order.offer_id is None
+    enrollment_id = _live_enrollment(session, actor, order.run_id) if is_other else None
     found = find_price(session, actor, order.run_id, order.coupon_code)
     if found is None or found.state == "draft":
         raise NotFoundError("There is no such run.")
-    if found.state != "scheduled" or not found.is_open:
-        raise EnrollmentClosedError(
-            "This run does not take enrollments now.",
-            run_state=found.state,
-            opens_at=rfc3339(found.enrollment_opens_at),
-            closes_at=rfc3339(found.enrollment_closes_at),
-        )
+    if order.offer_id is None:
+        _require_open(found)
+        if found.approval_required:
+            raise ApprovalRequiredError("Whoever teaches this run decides who may learn in it.")
+    elif not done.attempt:
+        _require_offer(session, actor, order.offer_id)
     if order.coupon_code is not None:
         _refuse_coupon(found, enrollment_id)
     price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
@@ -77,6 +79,56 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
         raise _refusal_of_seats(session, order)
     # Whoever had the last use has given it back, or the coupon was switched on, since.
     raise CouponUsedUpError("All uses of this coupon are taken.")
+
+
+def refuse_application(session: Session, actor: Actor, run_id: UUID) -> NoReturn:
+    """Explain why somebody may neither wait for a seat nor ask for one.
+
+    Args:
+        session: the organization's session.
+        actor: who asked.
+        run_id: for what.
+
+    Raises:
+        lms.core.errors.DomainError: always; see `lms.checkout.applications`.
+    """
+    found = find_price(session, actor, run_id, None)
+    if found is None or found.state == "draft":
+        raise NotFoundError("There is no such run.")
+    _require_open(found)
+    enrollment_id = _live_enrollment(session, actor, run_id)
+    if enrollment_id is None:
+        raise RunChangedError("The run changed at this moment; read it and try again.")
+    raise _already_enrolled(enrollment_id)
+
+
+def _require_open(found: Row[Any]) -> None:
+    if found.state != "scheduled" or not found.is_open:
+        raise EnrollmentClosedError(
+            "This run does not take enrollments now.",
+            run_state=found.state,
+            opens_at=rfc3339(found.enrollment_opens_at),
+            closes_at=rfc3339(found.enrollment_closes_at),
+        )
+
+
+def _require_offer(session: Session, actor: Actor, enrollment_id: UUID) -> None:
+    """Explain what has become of an offer, unless it stands."""
+    found = session.execute(
+        select(Enrollment.state, Enrollment.awaiting, Enrollment.hold_until, func.now()).where(
+            Enrollment.id == enrollment_id, Enrollment.user_id == actor.user_id
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError("There is no such enrollment.")
+    state, awaiting, hold_until, now = found
+    if awaiting != "offer" or hold_until is None or hold_until <= now:
+        raise OfferNotOpenError(
+            "There is no offer to accept: it was accepted, has lapsed, or was not made yet.",
+            state=state,
+            awaiting=awaiting,
+            lapsed_at=None if hold_until is None or hold_until > now else rfc3339(hold_until),
+        )
 
 
 def _refuse_coupon(found: Row[Any], enrollment_id: UUID | None) -> None:
@@ -99,8 +151,9 @@ def _refusal_of_seats(session: Session, order: Order) -> RunFullError:
     values = {"run_id": order.run_id, "payment_id": order.payment_id}
     seats = session.execute(FIND_SEATS, values).one()
     return RunFullError(
-        "Every seat of this run is taken.",
+        "Every seat of this run is taken. Send `wait: true` to wait for the next one that is free.",
         capacity=seats.capacity,
+        waitlisted=seats.waitlisted,
         next_hold_until=None if seats.hold_until is None else rfc3339(seats.hold_until),
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from lms.enrollments.models import Enrollment
-from lms.enrollments.transitions import Change, try_move
+from lms.enrollments.transitions import Change, end
 from lms.payments import receipts
 from lms.payments.attempts import Answer, record_answer
 
@@ -117,5 +117,5 @@ def end_if_all_is_given_back(session: Session, payment_id: UUID, actor_id: UUID 
     enrollment_id = session.scalar(select(Enrollment.id).where(Enrollment.payment_id == payment_id))
     if enrollment_id is None:
         return
-    if try_move(session, enrollment_id, "withdrawn", Change("refunded", actor_id)):
+    if end(session, enrollment_id, Change("refunded", actor_id)):
         session.execute(NOT_LIVE, {"id": payment_id})

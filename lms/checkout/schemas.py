@@ -58,6 +58,32 @@ class EnrollmentIn(Schema):
         metadata={"description": "Code of a coupon; with it, the price is less.", "example": None},
     )
 
+    wait = ma.fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "Join the waiting list when the run is full. Money that arrives when the"
+            " held seat is gone waits for the next one then, and is not given back at once."
+        },
+    )
+    pay_automatically = ma.fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "While you wait for a seat or for approval nothing is paid. As soon as"
+            " the seat is yours, charge your wallet, up to the price of today; without this it is"
+            " offered to you."
+        },
+    )
+
+
+class OfferIn(Schema):
+    """How to pay for a seat that was offered."""
+
+    payment = ma.fields.Nested(PaymentMethodIn, required=True)
+    coupon = CouponCode(
+        allow_none=True,
+        metadata={"description": "Code of a coupon; with it, the price is less.", "example": None},
+    )
+
 
 class PriceQuery(Schema):
     """With which coupon."""
@@ -101,7 +127,12 @@ class PurchaseOut(Schema):
     """A place in a run and the payment for it."""
 
     enrollment = ma.fields.Nested(EnrollmentOut, required=True)
-    payment = ma.fields.Nested(PaymentOut, required=True)
+    payment = ma.fields.Nested(
+        PaymentOut,
+        required=True,
+        allow_none=True,
+        metadata={"description": "null while you wait for a seat or for approval."},
+    )
     client_secret = ma.fields.String(
         required=True,
         allow_none=True,

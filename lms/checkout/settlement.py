@@ -1,7 +1,8 @@
 """Applying what a provider said of payments: one way for requests, webhooks and the sweeper.
 
 Every statement moves forward only (`WHERE state IN ...`), so repeats, old news and news out of
-order change nothing. Late money gets its seat back when one is free, and is refunded otherwise.
+order change nothing. Late money gets its seat back when one is free; otherwise it is refunded, or
+waits for the next seat when its learner chose so.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from lms.checkout import external_refunds, redemptions
+from lms.checkout.offers import PAID_LATE, offer_again
 from lms.checkout.refund_answers import apply_refund
 from lms.checkout.refunds import LATE_MONEY, refund_late_money, refund_owed
+from lms.core import queue
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.coupons.errors import CouponUsedUpError
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import Enrollment
-from lms.enrollments.transitions import Change, move, try_move
+from lms.enrollments.transitions import Change, State, move, try_move
 from lms.payments import receipts
 from lms.payments.attempts import Answer, Operation, record_answer
 from lms.payments.models import Payment, Refund
@@ -66,6 +69,13 @@ KEPT_EVENTS_APPLIED = text("""
              ORDER BY e.provider, e.account, e.event_id FOR NO KEY UPDATE OF e) AS kept
      WHERE (webhook_events.provider, webhook_events.account, webhook_events.event_id)
            = (kept.provider, kept.account, kept.event_id)
+""")
+ACCEPTS_WAITLIST = text("""
+    SELECT r.id AS run_id, r.enrollment_closes_at
+      FROM enrollments e JOIN course_runs r ON r.id = e.run_id
+     WHERE e.id = :id AND e.accepts_waitlist
+       AND r.state = 'scheduled' AND now() < r.enrollment_closes_at
+       FOR SHARE OF r
 """)
 HOLD_RUN = text("""
     SELECT r.id FROM enrollments e JOIN course_runs r ON r.id = e.run_id
@@ -187,12 +197,14 @@ def late_refund(session: Session, payment_id: UUID) -> Refund | None:
 
 
 def _seat(session: Session, doorbell: Doorbell, payment_id: UUID, *, was_live: bool) -> None:
-    """Give the learner what was just paid for, or the money back."""
+    """Give the learner what was just paid for: the seat, the next one, or the money back."""
     enrollment_id = _enrollment_of(session, payment_id)
     if was_live:
         if try_move(session, enrollment_id, "active", Change("paid"), only_from="pending"):
             return
-    elif _seat_again(session, payment_id, enrollment_id):
+    elif _seat_again(session, payment_id, enrollment_id) or _wait_again(
+        session, payment_id, enrollment_id
+    ):
         return
     refund_late_money(session, doorbell, payment_id, refund_id=new_id())
 
@@ -207,10 +219,7 @@ def _seat_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool
         with session.connection().begin_nested():
             if session.execute(HOLD_RUN, {"id": enrollment_id}).one_or_none() is None:
                 return False
-            revived = session.execute(REVIVE, {"id": payment_id}).one()
-            move(session, enrollment_id, "active", Change("paid_late"))
-            if revived.coupon_used:
-                redemptions.take_again(session, payment_id)
+            _revive(session, payment_id, enrollment_id, "active")
     except (RunFullError, TransitionNotAllowedError, CouponUsedUpError):
         return False
     except IntegrityError as error:
@@ -220,9 +229,38 @@ def _seat_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool
     return True
 
 
+def _wait_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool:
+    """Let paid money wait for the next seat, if its learner chose so when enrolling."""
+    waits = session.execute(ACCEPTS_WAITLIST, {"id": enrollment_id}).one_or_none()
+    if waits is None:
+        return False
+    try:
+        with session.connection().begin_nested():
+            _revive(session, payment_id, enrollment_id, "waitlisted")
+    except (TransitionNotAllowedError, CouponUsedUpError):
+        return False
+    except IntegrityError as error:
+        if "uq_payments_live" in str(error.orig) or "uq_enrollments_live" in str(error.orig):
+            return False
+        raise
+    closes_at = waits.enrollment_closes_at
+    queue.enqueue(session, None, queue.CLOSE_WAITLIST, waits.run_id, due_at=closes_at)
+    return True
+
+
+def _revive(session: Session, payment_id: UUID, enrollment_id: UUID, to_state: State) -> None:
+    revived = session.execute(REVIVE, {"id": payment_id}).one()
+    move(session, enrollment_id, to_state, Change(PAID_LATE))
+    if revived.coupon_used:
+        redemptions.take_again(session, payment_id)
+
+
 def _let_seat_go(session: Session, payment_id: UUID) -> None:
+    """End an enrollment whose payment failed; an offer that it was stands for another try."""
     enrollment_id = _enrollment_of(session, payment_id)
-    try_move(session, enrollment_id, "cancelled", Change("payment_failed"), only_from="pending")
+    change = Change("payment_failed")
+    if try_move(session, enrollment_id, "cancelled", change, only_from="pending"):
+        offer_again(session, enrollment_id)
 
 
 def _enrollment_of(session: Session, payment_id: UUID) -> UUID:

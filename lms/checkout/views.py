@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from flask import Response
 from sqlalchemy.orm import Session
 
-from lms.checkout import settlement
-from lms.checkout.errors import SeatGoneError
-from lms.checkout.holds import make_room
+from lms.checkout import purchasing, settlement
 from lms.checkout.open_work import open_work
-from lms.checkout.operations import start_purchase
-from lms.checkout.orders import Order
-from lms.checkout.purchase import Purchase, find_purchase
-from lms.checkout.schemas import EnrollmentIn, PurchaseOut, WithdrawalOut
+from lms.checkout.purchase import Purchase
+from lms.checkout.schemas import EnrollmentIn, OfferIn, PurchaseOut, WithdrawalOut
 from lms.checkout.withdrawals import Withdrawal, find_withdrawal, withdraw
-from lms.config import Settings
 from lms.core.queue import Doorbell
-from lms.enrollments.errors import RunFullError
-from lms.enrollments.transitions import ENDED_STATES
 from lms.http.blueprint import TenantBlueprint
 from lms.http.call import Call
 from lms.payments.asking import ask
-from lms.payments.attempts import Answer, Attempt
-from lms.payments.errors import PaymentDeclinedError
+from lms.payments.attempts import Attempt
 from lms.payments.examples import PAYMENT, REFUND
 from lms.payments.models import Payment, Refund
-from lms.payments.presenting import (
-    accepted,
-    answered,
-    askable_provider,
-    claimed_subject,
-    provider_of,
-)
+from lms.payments.presenting import askable_provider, claimed_subject
 from lms.payments.providers.interface import PaymentProvider
-from lms.payments.schemas import RefundOut
 
 PURCHASE = {
     "enrollment": {
@@ -48,8 +32,13 @@ PURCHASE = {
         "payment_id": "0193a1c2-7f00-7000-8000-000000000004",
         "attempt": 1,
         "state": "active",
+        "awaiting": None,
         "percent": 0,
         "hold_until": None,
+        "waitlisted_at": None,
+        "pay_automatically": False,
+        "access_ends_at": None,
+        "transferred_from_id": None,
         "activated_at": "2027-01-08T16:20:00Z",
         "completed_at": None,
         "ended_at": None,
@@ -83,61 +72,51 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     """Enroll yourself in a run and pay for it.
 
     201 when the enrollment is active (or, for a request resumed later, has ended: see `state`). 202
-    when the provider has not decided yet: the seat is held until `hold_until`; let the learner
-    finish with `client_secret` when there is one, and poll `GET /enrollments/{id}`. 402:
-    `insufficient_funds` (with `balance` and `missing`) or `payment_declined` (with `decline_code`).
-    409: `run_full` (with `capacity` and `next_hold_until`, or with the `refund` of money that came
-    too late), `enrollment_closed` (with `opens_at` and `closes_at`), `already_enrolled`,
-    `payment_method_not_possible` (with what is expected), `currency_mismatch`, `wallet_frozen`
-    (with what is `owed`), `provider_not_configured`; and when the coupon is not taken,
-    `coupon_unknown`, `coupon_not_for_run`, `coupon_currency_mismatch`, `coupon_not_yet_valid` (with
-    `valid_from`), `coupon_expired` (with `valid_until`), `coupon_already_used`, `coupon_used_up`,
+    while it is not: look at `state` and `awaiting`, and poll `GET /enrollments/{id}`. `pending` for
+    the `payment`: the provider has not decided yet, and the seat is held until `hold_until`; let
+    the learner finish with `client_secret` when there is one. `pending` for `approval`, where
+    `approval_required` says so: the seat is kept, nothing is paid yet. `waitlisted`: the run is
+    full, and you sent `wait`; a seat that comes free is offered to you, in turn (`POST
+    /enrollments/{id}/accept`), or is yours at once when it is free of charge or you sent
+    `pay_automatically`. 402: `insufficient_funds` (with `balance` and `missing`) or
+    `payment_declined` (with `decline_code`). 409: `run_full` (with `capacity`, `waitlisted` and
+    `next_hold_until`, or with the `refund` of money that came too late), `enrollment_closed` (with
+    `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what is
+    expected), `currency_mismatch`, `wallet_frozen` (with what is `owed`),
+    `provider_not_configured`; and when the coupon is not taken, `coupon_unknown`,
+    `coupon_not_for_run`, `coupon_currency_mismatch`, `coupon_not_yet_valid` (with `valid_from`),
+    `coupon_expired` (with `valid_until`), `coupon_already_used`, `coupon_used_up`,
     `coupon_without_effect`: `GET /runs/{id}/price` tells beforehand. A coupon that leaves nothing
-    to pay makes the method `free`.
+    to pay makes the method `free`; it is not kept while you wait.
     """
-    method, token = body["payment"]["method"], body["payment"].get("token")
-    doorbell = call.use(Doorbell)
+    return purchasing.enroll(call, run_id, body)
 
-    def begin() -> tuple[Purchase, Attempt | None, PaymentProvider | None] | Response:
-        with call.transaction() as session:
-            payment_id = claimed_subject(call, session)
-            provider = provider_of(call, session) if method == "provider" else None
-            order = Order(
-                payment_id=payment_id,
-                run_id=run_id,
-                method=method,
-                coupon_code=body.get("coupon"),
-                provider=None if provider is None else provider.name,
-                hold_seconds=call.use(Settings).seat_hold_seconds,
-            )
-            purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
-            if attempt is None and purchase.enrollment.state == "active":
-                return call.conclude(session, answered(PurchaseOut, purchase, status=201))
-            if attempt is not None and provider is not None and attempt.provider != provider.name:
-                provider = provider_of(call, session, attempt.provider)
-            return purchase, attempt, provider
 
-    try:
-        begun = begin()
-    except RunFullError:
-        with call.transaction() as session:
-            has_room = make_room(session, run_id)
-        if not has_room:
-            raise
-        begun = begin()
-    if isinstance(begun, Response):
-        return begun
-    purchase, attempt, provider = begun
-    client_secret = None
-    if provider is not None and attempt is not None:
-        answer = ask(provider, attempt)
-        if answer.status in ("failed", "canceled"):
-            raise PaymentDeclinedError.because(answer.code, _applying(doorbell, attempt, answer))
-        with call.transaction() as session:
-            _apply(session, doorbell, attempt, answer)
-            purchase = find_purchase(session, attempt.subject_id) or purchase
-            client_secret = answer.client_secret
-    return _told(call, purchase, client_secret)
+@blp.operation(
+    "POST",
+    "/enrollments/<uuid:enrollment_id>/accept",
+    id="acceptOfferedSeat",
+    body=OfferIn,
+    returns=PurchaseOut,
+    status=201,
+    accepted=True,
+    transaction="steps",
+    idempotent=True,
+    refusals=(402, 409),
+    example=PURCHASE,
+)
+def accept_offered_seat(
+    call: Call, enrollment_id: UUID, body: dict[str, Any]
+) -> Purchase | Response:
+    """Accept a seat that you were offered, and pay for it.
+
+    For an enrollment of yours that is `pending` and awaits that you accept the `offer`, until
+    `hold_until`: it came free while you waited, or was approved. Answers and refusals are those of
+    `POST /runs/{id}/enrollments`, and 409 `offer_not_open` with `state`, `awaiting` and `lapsed_at`
+    when there is no such offer (any more). When the provider declines the payment the offer stands:
+    as a new enrollment of yours, with the next `attempt`.
+    """
+    return purchasing.accept(call, enrollment_id, body)
 
 
 @blp.operation(
@@ -160,12 +139,13 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
 def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     """Leave a run; your money goes back as the run's refund policy says.
 
-    Yours, or any for admins. What was paid goes back to where it came from, in the part that the
-    policy gives at this moment; without a policy all of it before the run starts and nothing after;
-    of a cancelled run all of it. What was given back before counts towards it:
-    `GET /payments/{id}/refund-quote` tells the sum. While the payer contests the payment at the
-    bank, nothing is given back. A refund through the provider may still be `created` or `pending`
-    in the answer; one that the provider refuses says so in `failure_code` and is asked for again by
+    Yours, or any for admins. It is also how one leaves the waiting list, gives an offered seat back
+    or takes back a request for approval. What was paid goes back to where it came from, in the part
+    that the policy gives at this moment; without a policy all of it before the run starts and
+    nothing after; of a cancelled run all of it. What was given back before counts towards it: `GET
+    /payments/{id}/refund-quote` tells the sum. While the payer contests the payment at the bank,
+    nothing is given back. A refund through the provider may still be `created` or `pending` in the
+    answer; one that the provider refuses says so in `failure_code` and is asked for again by
     itself, and so is one whose account at the provider cannot be used now. 409
     `transition_not_allowed` when the enrollment has ended or is completed.
     """
@@ -179,7 +159,7 @@ def withdraw_enrollment(call: Call, enrollment_id: UUID) -> Withdrawal:
     provider, attempt = asked
     answer = ask(provider, attempt)
     with call.transaction() as session:
-        _apply(session, doorbell, attempt, answer)
+        settlement.apply(session, doorbell, attempt.operation, attempt.subject_id, answer)
         return find_withdrawal(session, enrollment_id, subject_id)
 
 
@@ -197,30 +177,3 @@ def _whom_to_ask(
     provider = askable_provider(call, session, payment.provider)
     work = None if provider is None else open_work(session, refund.id)
     return None if provider is None or work is None else (provider, work[0])
-
-
-def _told(call: Call, purchase: Purchase, client_secret: str | None) -> Purchase | Response:
-    payment, enrollment = purchase.payment, purchase.enrollment
-    if payment.state in ("failed", "canceled"):
-        raise PaymentDeclinedError.because(payment.failure_code, lambda _session: None)
-    if enrollment.state == "pending":
-        return accepted(PurchaseOut, purchase, client_secret=client_secret)
-    if enrollment.state in ENDED_STATES and payment.state == "succeeded":
-        with call.transaction() as session:
-            refund = settlement.late_refund(session, payment.id)
-        if refund is not None:
-            raise SeatGoneError(
-                "Your money came when the seat was gone; it is given back.",
-                record=lambda _session: None,
-                enrollment_state=enrollment.state,
-                refund=RefundOut().dump(refund),
-            )
-    return purchase
-
-
-def _applying(doorbell: Doorbell, attempt: Attempt, answer: Answer) -> Callable[[Session], None]:
-    return lambda session: _apply(session, doorbell, attempt, answer)
-
-
-def _apply(session: Session, doorbell: Doorbell, attempt: Attempt, answer: Answer) -> None:
-    settlement.apply(session, doorbell, attempt.operation, attempt.subject_id, answer)

@@ -19,7 +19,7 @@ from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
 from lms.courses.models import CourseRun
 from lms.enrollments.models import Enrollment, EnrollmentChange
-from lms.enrollments.transitions import Change, move, refuse
+from lms.enrollments.transitions import Change, end, move, refuse
 from lms.payments import receipts
 from lms.payments.models import Payment, Refund
 from lms.payments.operations import ASK_AGAIN_AFTER
@@ -56,7 +56,8 @@ def withdraw(
     """End an enrollment; a paid one is refunded as its policy says at this moment.
 
     What was given back before counts towards what the policy gives. A pending one is cancelled;
-    should its payment arrive yet, it is given back in full. Of a cancelled run all is given back.
+    should its payment arrive yet, it is given back in full. Of a cancelled run all is given back,
+    and to who paid and still waits for a seat.
 
     Args:
         session: the organization's session.
@@ -107,11 +108,14 @@ def _withdraw(
 ) -> None:
     enrollment, payment, run, now = _find(session, actor, enrollment_id)
     change = Change("withdrawn", actor.user_id, subject_id)
+    if payment is None:
+        move(session, enrollment_id, "cancelled", change)
+        return
     if enrollment.state == "pending":
         if not cancel_unpaid(session, enrollment_id, payment.id, change):
             refuse(session, enrollment_id, "cancelled")
         return
-    if enrollment.state not in WITHDRAWABLE_STATES:
+    if enrollment.state not in (*WITHDRAWABLE_STATES, "waitlisted"):
         refuse(session, enrollment_id, "withdrawn")
     session.execute(HOLD_MONEY, {"id": payment.id})
     session.refresh(payment)
@@ -137,16 +141,17 @@ def _withdraw(
         )
     else:
         session.execute(NOT_LIVE, {"id": payment.id})
-    move(session, enrollment_id, "withdrawn", change)
+    if not end(session, enrollment_id, change):
+        refuse(session, enrollment_id, "withdrawn")
     receipts.issue(session, "refund", subject_id)
 
 
 def _find(
     session: Session, actor: Actor, enrollment_id: UUID
-) -> tuple[Enrollment, Payment, CourseRun, datetime]:
+) -> tuple[Enrollment, Payment | None, CourseRun, datetime]:
     query = (
         select(Enrollment, Payment, CourseRun, func.now())
-        .join(Payment, Payment.id == Enrollment.payment_id)
+        .outerjoin(Payment, Payment.id == Enrollment.payment_id)
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.id == enrollment_id)
     )

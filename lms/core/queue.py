@@ -25,6 +25,9 @@ CHECK_UPLOAD = "check_upload"
 EXPIRE_ENROLLMENT = "expire_enrollment"
 SETTLE_PAYMENT = "settle_payment"
 CANCEL_RUN = "cancel_run"
+OFFER_SEATS = "offer_seats"
+CLOSE_WAITLIST = "close_waitlist"
+TAKE_OFFER = "take_offer"
 FORGET_KEYS = "forget_keys"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
@@ -33,6 +36,9 @@ QUEUES: dict[str, Literal["media", "default"]] = {
     EXPIRE_ENROLLMENT: "default",
     SETTLE_PAYMENT: "default",
     CANCEL_RUN: "default",
+    OFFER_SEATS: "default",
+    CLOSE_WAITLIST: "default",
+    TAKE_OFFER: "default",
     FORGET_KEYS: "default",
 }
 DOORBELL = "lms:doorbell"
@@ -72,7 +78,7 @@ class Doorbell:
 
 def enqueue(
     session: Session,
-    doorbell: Doorbell,
+    doorbell: Doorbell | None,
     kind: str,
     subject_id: UUID,
     *,
@@ -82,7 +88,8 @@ def enqueue(
 
     Args:
         session: the organization's session in which the reason for the work is written.
-        doorbell: rung after the commit, when the work is due now.
+        doorbell: rung after the commit, when the work is due now. None for rules that have none at
+            hand: the dispatcher finds the work at its next look, within about a second.
         kind: one of the names in this module.
         subject_id: id of the row that the work is about; ids are all that a job gets.
         due_at: UTC; now when absent.
@@ -99,7 +106,7 @@ def enqueue(
             "due_at": due_at,
         },
     )
-    if due_at is None:
+    if due_at is None and doorbell is not None:
         on_commit(session, doorbell.ring, queue)
 
 

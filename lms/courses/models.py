@@ -247,6 +247,7 @@ class CourseRun(TenantBase):
     currency: Mapped[str]
     time_zone: Mapped[str] = mapped_column(server_default="UTC")
     refund_policy: Mapped[list[Any]] = mapped_column(server_default=text("'[]'::jsonb"))
+    approval_required: Mapped[bool] = mapped_column(server_default=text("false"))
     cancelled_at: Mapped[datetime | None]
     cancelled_by: Mapped[UUID | None]
     cancel_reason: Mapped[str | None]
@@ -259,7 +260,8 @@ class CourseRun(TenantBase):
 class RunSeats(TenantBase):
     """The counter of a run's seats, a row of its own so that enrolling never changes the run.
 
-    `taken` = pending + active + suspended + completed enrollments. The check makes overselling
+    `taken` = pending + active + suspended + completed enrollments, `waitlisted` those that wait for
+    a seat: one that comes free is theirs, so nobody else takes it. The check makes overselling
     impossible whatever the code does.
     """
 
@@ -267,6 +269,7 @@ class RunSeats(TenantBase):
     __table_args__ = (
         CheckConstraint("taken >= 0", name="taken_not_negative"),
         CheckConstraint("taken <= capacity", name="never_oversold"),
+        CheckConstraint("waitlisted >= 0", name="waitlisted_not_negative"),
     )
 
     run_id: Mapped[UUID] = mapped_column(
@@ -274,3 +277,4 @@ class RunSeats(TenantBase):
     )
     capacity: Mapped[int | None]
     taken: Mapped[int] = mapped_column(server_default="0")
+    waitlisted: Mapped[int] = mapped_column(server_default="0")

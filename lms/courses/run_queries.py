@@ -44,11 +44,14 @@ class Seats:
 
     capacity: int | None
     taken: int
+    waitlisted: int
 
     @property
     def available(self) -> int | None:
-        """Seats that are left."""
-        return None if self.capacity is None else self.capacity - self.taken
+        """Seats that are left for whom does not wait for one yet."""
+        if self.capacity is None:
+            return None
+        return max(self.capacity - self.taken - self.waitlisted, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +103,21 @@ def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
         NotFoundError: there is none that they may know of.
     """
     row = session.execute(
-        select(CourseRun, PHASE, RunSeats.capacity, RunSeats.taken, enrollments_left())
+        select(
+            CourseRun,
+            PHASE,
+            RunSeats.capacity,
+            RunSeats.taken,
+            RunSeats.waitlisted,
+            enrollments_left(),
+        )
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
         .where(CourseRun.id == run_id, or_(runs_visible_to(actor), learns_in_run(actor)))
     ).first()
     if row is None:
         raise NotFoundError("There is no such run for you.")
-    run, phase, capacity, taken, left = row
-    return RunView(run, phase, Seats(capacity, taken), left)
+    run, phase, capacity, taken, waitlisted, left = row
+    return RunView(run, phase, Seats(capacity, taken, waitlisted), left)
 
 
 def taught_run(session: Session, actor: Actor, run_id: UUID) -> CourseRun:
@@ -148,11 +158,18 @@ def list_runs_of_course(
 def _views(session: Session, runs: Iterable[CourseRun]) -> Sequence[RunView]:
     runs = list(runs)
     rows = session.execute(
-        select(CourseRun.id, PHASE, RunSeats.capacity, RunSeats.taken, enrollments_left())
+        select(
+            CourseRun.id,
+            PHASE,
+            RunSeats.capacity,
+            RunSeats.taken,
+            RunSeats.waitlisted,
+            enrollments_left(),
+        )
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
         .where(CourseRun.id.in_([run.id for run in runs]))
     )
     found = {
-        key: (phase, Seats(capacity, taken), left) for key, phase, capacity, taken, left in rows
+        row[0]: (row[1], Seats(row.capacity, row.taken, row.waitlisted), row[-1]) for row in rows
     }
     return [RunView(run, *found[run.id]) for run in runs]

@@ -11,10 +11,23 @@ class TransitionNotAllowedError(ConflictError):
     code = "transition_not_allowed"
 
 
+class NothingToApproveError(ConflictError):
+    """The enrollment does not wait for approval; `state` and `awaiting` say for what it does."""
+
+    code = "nothing_to_approve"
+
+
+class NothingToExtendError(ConflictError):
+    """The enrollment has no end that could be put off; `state` and `awaiting` say why."""
+
+    code = "nothing_to_extend"
+
+
 class RunFullError(ConflictError):
     """Every seat of the run is taken.
 
-    A purchase is told `capacity` and `next_hold_until`, when the next unpaid seat may come free.
+    A purchase is told `capacity`, how many are `waitlisted`, and `next_hold_until`: when the next
+    unpaid seat may come free.
     """
 
     code = "run_full"

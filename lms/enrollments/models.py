@@ -17,8 +17,13 @@ SEATED_STATES = ("pending", "active", "suspended", "completed")
 class Enrollment(TenantBase):
     """A user's place in a run. One live enrollment per user and run; a new one counts `attempt`.
 
-    `version_id` is the run's pinned version, `percent` what progress last computed, `hold_until`
-    the moment at which an unpaid seat is given back.
+    `version_id` is the run's pinned version, `percent` what progress last computed. A pending one
+    says for what it is `awaiting`; `hold_until` is the moment at which an unpaid seat is given
+    back, `offered_until` that of the offer which it was. While waitlisted, its place is that of
+    `waitlisted_at`; `autopay_amount` is up to what price, in minor units of the run's currency, the
+    learner agreed to be charged from the wallet when a seat comes free. `accepts_waitlist`: money
+    that comes too late for the seat waits for another. `access_ends_at` is this learner's own end
+    of access, which goes before the run's.
     """
 
     __tablename__ = "enrollments"
@@ -29,6 +34,16 @@ class Enrollment(TenantBase):
             " 'expired', 'cancelled', 'transferred')",
             name="state_known",
         ),
+        CheckConstraint(
+            "awaiting IN ('payment', 'offer', 'approval', 'invitation')", name="awaiting_known"
+        ),
+        CheckConstraint(
+            "(state = 'pending') = (awaiting IS NOT NULL)", name="pending_says_for_what"
+        ),
+        CheckConstraint(
+            "state <> 'waitlisted' OR waitlisted_at IS NOT NULL", name="waiting_has_a_date"
+        ),
+        CheckConstraint("autopay_amount >= 0", name="autopay_not_negative"),
         CheckConstraint("percent BETWEEN 0 AND 100", name="percent_range"),
         CheckConstraint("state <> 'completed' OR completed_at IS NOT NULL", name="completed_dated"),
         Index(
@@ -41,6 +56,13 @@ class Enrollment(TenantBase):
             ),
         ),
         Index("ix_enrollments_run_id", "run_id"),
+        Index(
+            "ix_enrollments_waitlist",
+            "run_id",
+            "waitlisted_at",
+            "id",
+            postgresql_where=text("state = 'waitlisted'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -51,13 +73,28 @@ class Enrollment(TenantBase):
     attempt: Mapped[int] = mapped_column(server_default="1")
     state: Mapped[str]
     percent: Mapped[int] = mapped_column(server_default="0")
+    awaiting: Mapped[str | None]
     hold_until: Mapped[datetime | None]
+    waitlisted_at: Mapped[datetime | None]
+    accepts_waitlist: Mapped[bool] = mapped_column(server_default=text("false"))
+    autopay_amount: Mapped[int | None]
+    approved_at: Mapped[datetime | None]
+    offered_until: Mapped[datetime | None]
+    access_ends_at: Mapped[datetime | None]
+    transferred_from_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("enrollments.id"), unique=True
+    )
     activated_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
     completed_rules_hash: Mapped[str | None]
     ended_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def pay_automatically(self) -> bool:
+        """Whether the learner agreed to be charged from the wallet for a seat that comes free."""
+        return self.autopay_amount is not None
 
 
 class EnrollmentChange(TenantBase):

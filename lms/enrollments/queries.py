@@ -61,6 +61,21 @@ def enrollment(session: Session, actor: Actor, enrollment_id: UUID) -> Enrollmen
     return found
 
 
+def own_enrollment(session: Session, actor: Actor, enrollment_id: UUID) -> Enrollment:
+    """Return an enrollment of the actor's own.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    query = select(Enrollment).where(
+        Enrollment.id == enrollment_id, Enrollment.user_id == actor.user_id
+    )
+    found = session.scalars(query).one_or_none()
+    if found is None:
+        raise NotFoundError("There is no such enrollment.")
+    return found
+
+
 def run_enrollments(
     session: Session,
     actor: Actor,

@@ -8,9 +8,11 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.enrollments.transitions import State
-from lms.http.schemas import PageQuery, Schema, Text, UtcDateTime
+from lms.http.schemas import Integer, PageQuery, Schema, Text, UtcDateTime
 
 STATES = get_args(State)
+MAX_POSITION = 1_000_000
+AWAITING = ("payment", "offer", "approval", "invitation")
 
 
 class EnrollmentOut(Schema):
@@ -27,11 +29,42 @@ class EnrollmentOut(Schema):
         required=True, metadata={"description": "Counts this learner's enrollments in the run."}
     )
     state = ma.fields.String(required=True, validate=validate.OneOf(STATES))
+    awaiting = ma.fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(AWAITING),
+        metadata={
+            "description": "While pending, for what: your `payment`; that you accept the `offer` of"
+            " a seat; that staff approve it; or that you join by your invitation."
+        },
+    )
     percent = ma.fields.Integer(required=True, metadata={"example": 40})
     hold_until = UtcDateTime(
         required=True,
         allow_none=True,
-        metadata={"description": "While pending: when an unpaid seat is given back."},
+        metadata={
+            "description": "While pending: when the seat is given back unless it is paid, or the"
+            " offer accepted; null when it is kept as long as it takes."
+        },
+    )
+    waitlisted_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Since when one waited for a seat; null of who never did."},
+    )
+    pay_automatically = ma.fields.Boolean(
+        required=True,
+        metadata={"description": "The wallet is charged as soon as the seat is yours."},
+    )
+    access_ends_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "This learner's own end of access; null: the run's holds."},
+    )
+    transferred_from_id = ma.fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The enrollment in another run that this one goes on with."},
     )
     activated_at = UtcDateTime(required=True, allow_none=True)
     completed_at = UtcDateTime(required=True, allow_none=True)
@@ -49,6 +82,65 @@ class EnrollmentQuery(RunEnrollmentQuery):
     """Which of your enrollments to list."""
 
     run_id = ma.fields.UUID(load_default=None)
+
+
+class PlaceOut(Schema):
+    """Where somebody stands in a run's waiting list, at the moment of reading."""
+
+    enrollment_id = ma.fields.UUID(required=True)
+    run_id = ma.fields.UUID(required=True)
+    state = ma.fields.String(required=True, validate=validate.OneOf(STATES))
+    position = ma.fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "1 is next; null when this enrollment does not wait for a seat.",
+            "example": 3,
+        },
+    )
+    waitlisted = ma.fields.Integer(
+        required=True, metadata={"description": "How many wait for a seat.", "example": 8}
+    )
+    seats_offered = ma.fields.Integer(
+        required=True,
+        metadata={"description": "Seats that others may still accept.", "example": 1},
+    )
+    next_offer_ends_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When the first of these offers lapses."},
+    )
+
+
+class WaitlistQuery(Schema):
+    """Which part of a waiting list."""
+
+    from_position = Integer(
+        minimum=1, maximum=MAX_POSITION, load_default=1, metadata={"example": 1}
+    )
+    limit = Integer(minimum=1, maximum=100, load_default=50, metadata={"example": 50})
+
+
+class WaitlistOut(Schema):
+    """Who waits for a seat of a run, in the order in which they get one."""
+
+    waitlisted = ma.fields.Integer(
+        required=True, metadata={"description": "How many in all.", "example": 8}
+    )
+    items = ma.fields.List(ma.fields.Nested(EnrollmentOut), required=True)
+
+
+class ExtensionIn(Schema):
+    """Until when a learner is given time."""
+
+    until = UtcDateTime(required=True, metadata={"description": "In the future."})
+    reason = Text(
+        required=True,
+        metadata={
+            "description": "For the audit log; without personal data.",
+            "example": "Was on parental leave.",
+        },
+    )
 
 
 class EnrollmentChangeIn(Schema):

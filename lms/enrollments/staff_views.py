@@ -6,9 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from lms.core.pagination import Page
-from lms.enrollments import queries, staff_operations
+from lms.enrollments import extensions, queries, staff_operations
 from lms.enrollments.models import Enrollment, EnrollmentChange
-from lms.enrollments.schemas import EnrollmentChangeIn, EnrollmentChangeOut, EnrollmentOut
+from lms.enrollments.schemas import (
+    EnrollmentChangeIn,
+    EnrollmentChangeOut,
+    EnrollmentOut,
+    ExtensionIn,
+)
 from lms.http.blueprint import ADMINS, STAFF, TenantBlueprint
 from lms.http.call import Call
 
@@ -87,3 +92,23 @@ def reopen_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) -> 
     not completed.
     """
     return staff_operations.reopen(call.session, call.actor, enrollment_id, **body)
+
+
+@blp.operation(
+    "POST",
+    "/enrollments/<uuid:enrollment_id>/extend",
+    id="extendEnrollment",
+    body=ExtensionIn,
+    returns=EnrollmentOut,
+    roles=STAFF,
+    refusals=(409,),
+)
+def extend_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) -> Enrollment:
+    """Give a learner more time.
+
+    For those who teach the run, and admins. While an enrollment is pending, its seat or its offer
+    is held until then; once it is active, suspended or completed, its content may be read until
+    then, whatever the `access_ends_at` of the run. 409 `nothing_to_extend`, with the `remedy`, when
+    it has ended, waits for a seat, or waits for approval.
+    """
+    return extensions.extend(call.session, call.actor, enrollment_id, **body)

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from lms.core import queue
 from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
@@ -42,18 +43,18 @@ TRANSITIONS: Mapping[str | None, frozenset[State]] = {
 """From each state (None: not there yet) to what it may become."""
 
 STANDS: Mapping[str, str] = {
-    "pending": "This enrollment waits for its payment",
+    "pending": "This enrollment is not active yet",
     "waitlisted": "This enrollment is on the waiting list",
     "active": "This enrollment is active",
     "completed": "This enrollment is completed",
     "withdrawn": "This enrollment has ended: the learner has left the run",
     "suspended": "This enrollment is suspended",
-    "expired": "This enrollment has ended: it was not paid in time",
-    "cancelled": "This enrollment has ended: it was cancelled before it was paid",
+    "expired": "This enrollment has ended: its seat was not taken in time",
+    "cancelled": "This enrollment has ended: it was cancelled before it was active",
     "transferred": "This enrollment has ended: the learner went over to another run",
 }
 BROUGHT: Mapping[State, str] = {
-    "pending": "opened for payment",
+    "pending": "offered a seat",
     "waitlisted": "put on the waiting list",
     "active": "activated",
     "completed": "completed",
@@ -76,7 +77,14 @@ MOVE = text("""
         UPDATE enrollments e
            SET state = CAST(:to_state AS text),
                version = e.version + 1,
-               hold_until = NULL,
+               awaiting = CAST(:awaiting AS text),
+               hold_until = now() + make_interval(secs => CAST(:hold_seconds AS double precision)),
+               offered_until = CASE WHEN CAST(:awaiting AS text) = 'offer'
+                                    THEN now() + make_interval(
+                                         secs => CAST(:hold_seconds AS double precision))
+                                    ELSE e.offered_until END,
+               waitlisted_at = CASE WHEN CAST(:to_state AS text) = 'waitlisted'
+                                    THEN clock_timestamp() ELSE e.waitlisted_at END,
                activated_at = CASE WHEN CAST(:to_state AS text) = 'active'
                                    THEN COALESCE(e.activated_at, now())
                                    ELSE e.activated_at END,
@@ -87,29 +95,34 @@ MOVE = text("""
                ended_at = CASE WHEN CAST(:to_state AS text) = ANY(:ended_states) THEN now() END
           FROM before
          WHERE e.id = before.id AND before.state = ANY(:from_states)
-        RETURNING e.id, e.run_id, before.state AS from_state
+        RETURNING e.id, e.run_id, e.hold_until, before.state AS from_state
     ), seats AS (
-        SELECT moved.run_id,
+        SELECT moved.run_id, moved.from_state,
                (CAST(:to_state AS text) = ANY(:seated_states))::int
-               - (moved.from_state = ANY(:seated_states))::int AS change
+               - (moved.from_state = ANY(:seated_states))::int AS change,
+               (CAST(:to_state AS text) = 'waitlisted')::int
+               - (moved.from_state = 'waitlisted')::int AS waiting
           FROM moved
     ), seated AS (
         UPDATE run_seats
-           SET taken = run_seats.taken + seats.change
+           SET taken = run_seats.taken + seats.change,
+               waitlisted = run_seats.waitlisted + seats.waiting
           FROM seats
-         WHERE run_seats.run_id = seats.run_id AND seats.change <> 0
-           AND (seats.change < 0 OR run_seats.capacity IS NULL
-                OR run_seats.taken + seats.change <= run_seats.capacity)
-        RETURNING run_seats.run_id
+         WHERE run_seats.run_id = seats.run_id AND (seats.change <> 0 OR seats.waiting <> 0)
+           AND (seats.change <= 0 OR run_seats.capacity IS NULL
+                OR run_seats.taken + seats.change
+                   + CASE WHEN seats.from_state = 'waitlisted' THEN 0
+                          ELSE run_seats.waitlisted END <= run_seats.capacity)
+        RETURNING run_seats.run_id, run_seats.waitlisted
     ), recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
         SELECT CAST(:change_id AS uuid), moved.id, moved.from_state, CAST(:to_state AS text),
                CAST(:actor_id AS uuid), CAST(:reason AS text)
           FROM moved
     )
-    SELECT (SELECT from_state FROM moved) AS from_state,
-           (SELECT change FROM seats) AS change,
-           (SELECT count(*) FROM seated) AS seated
+    SELECT moved.run_id, moved.from_state, moved.hold_until, seats.change, seats.waiting,
+           seated.run_id IS NOT NULL AS seated, seated.waitlisted
+      FROM moved CROSS JOIN seats LEFT JOIN seated ON true
 """)
 
 
@@ -128,6 +141,19 @@ class Change:
     id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What an enrollment waits for that becomes pending.
+
+    Attributes:
+        awaiting: `payment`, `offer` (to be accepted by its learner), `approval` or `invitation`.
+        hold_seconds: how long it keeps its seat; None for as long as it takes.
+    """
+
+    awaiting: Literal["payment", "offer", "approval", "invitation"]
+    hold_seconds: int | None = None
+
+
 def sources_of(to_state: State) -> list[str]:
     """Return the states that may become `to_state`."""
     return [state for state, targets in TRANSITIONS.items() if state and to_state in targets]
@@ -141,8 +167,12 @@ def try_move(
     *,
     only_from: State | None = None,
     rules_hash: str | None = None,
+    pending: Pending | None = None,
 ) -> bool:
     """Change an enrollment's state, its seat and its history in one statement.
+
+    A seat that comes free while others wait for one is offered to them by work that is asked for
+    here; a seat that is offered, or waited for, is nobody else's.
 
     Args:
         session: the organization's session.
@@ -151,6 +181,7 @@ def try_move(
         change: who and why.
         only_from: narrower than the table, when the caller means one state.
         rules_hash: of the completion rules, for `completed`.
+        pending: what it waits for, for `pending`.
 
     Returns:
         Whether it changed; False when it is not in a state that may become `to_state`.
@@ -168,15 +199,21 @@ def try_move(
             "seated_states": list(SEATED_STATES),
             "ended_states": list(ENDED_STATES),
             "rules_hash": rules_hash,
+            "awaiting": None if pending is None else pending.awaiting,
+            "hold_seconds": None if pending is None else pending.hold_seconds,
             "change_id": change.id or new_id(),
             "actor_id": change.actor_id,
             "reason": change.reason,
         },
-    ).one()
-    if row.from_state is None:
+    ).one_or_none()
+    if row is None:
         return False
-    if row.change != 0 and row.seated == 0:
+    if (row.change or row.waiting) and not row.seated:
         raise RunFullError("Every seat of this run is taken.")
+    if row.change < 0 and row.waitlisted:
+        queue.enqueue(session, None, queue.OFFER_SEATS, row.run_id)
+    if row.hold_until is not None:
+        queue.enqueue(session, None, queue.EXPIRE_ENROLLMENT, enrollment_id, due_at=row.hold_until)
     return True
 
 
@@ -197,6 +234,22 @@ def move(session: Session, enrollment_id: UUID, to_state: State, change: Change)
     if try_move(session, enrollment_id, to_state, change):
         return
     refuse(session, enrollment_id, to_state)
+
+
+def end(session: Session, enrollment_id: UUID, change: Change) -> bool:
+    """End an enrollment that is paid: a seat is withdrawn, a place in the waiting list cancelled.
+
+    Args:
+        session: the organization's session.
+        enrollment_id: which.
+        change: who and why.
+
+    Returns:
+        Whether it ended by this: not what was never paid, is completed, or has ended before.
+    """
+    return try_move(session, enrollment_id, "withdrawn", change) or try_move(
+        session, enrollment_id, "cancelled", change, only_from="waitlisted"
+    )
 
 
 def told(state: str, to_state: State) -> str:

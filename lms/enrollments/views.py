@@ -6,9 +6,17 @@ from typing import Any
 from uuid import UUID
 
 from lms.core.pagination import Page
-from lms.enrollments import queries
+from lms.enrollments import queries, waitlist
 from lms.enrollments.models import Enrollment
-from lms.enrollments.schemas import EnrollmentOut, EnrollmentQuery, RunEnrollmentQuery
+from lms.enrollments.schemas import (
+    EnrollmentOut,
+    EnrollmentQuery,
+    PlaceOut,
+    RunEnrollmentQuery,
+    WaitlistOut,
+    WaitlistQuery,
+)
+from lms.enrollments.waitlist import Place, Waitlist
 from lms.http.blueprint import STAFF, TenantBlueprint
 from lms.http.call import Call
 
@@ -61,3 +69,34 @@ def list_run_enrollments(call: Call, run_id: UUID, query: dict[str, Any]) -> Pag
     404 for instructors who do not teach it.
     """
     return queries.run_enrollments(call.session, call.actor, run_id, **query)
+
+
+@blp.operation(
+    "GET",
+    "/enrollments/<uuid:enrollment_id>/place",
+    id="getPlaceInWaitlist",
+    returns=PlaceOut,
+)
+def get_place_in_waitlist(call: Call, enrollment_id: UUID) -> Place:
+    """Read where an enrollment stands in its run's waiting list, now.
+
+    Yours, one of a run that you teach, or any for admins. A seat that comes free is offered to
+    position 1: `GET /enrollments/{id}` says `pending`, awaiting an `offer`, then.
+    """
+    return waitlist.place_of(call.session, call.actor, enrollment_id)
+
+
+@blp.operation(
+    "GET",
+    "/runs/<uuid:run_id>/waitlist",
+    id="getWaitlist",
+    query=WaitlistQuery,
+    returns=WaitlistOut,
+    roles=STAFF,
+)
+def get_waitlist(call: Call, run_id: UUID, query: dict[str, Any]) -> Waitlist:
+    """Read who waits for a seat of a run, in the order in which they get one.
+
+    For those who teach it, and admins; 404 for others.
+    """
+    return waitlist.waitlist_of(call.session, call.actor, run_id, **query)

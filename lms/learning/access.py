@@ -40,10 +40,13 @@ from lms.media.models import MediaAsset
 OPENING_STATES = ("active", "completed")
 """States of an enrollment that open its content, until access to its run ends."""
 
+ACCESS_ENDS_AT = func.coalesce(Enrollment.access_ends_at, CourseRun.access_ends_at)
+"""Until when an enrollment opens the content of its run; NULL is for ever."""
+
 ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
-    (CourseRun.access_ends_at <= func.now(), CourseRun.access_ends_at)
+    (func.now() >= ACCESS_ENDS_AT, ACCESS_ENDS_AT)
 )
-"""When access to a run ended, by PostgreSQL's clock; NULL while it has not."""
+"""When access ended, by PostgreSQL's clock; NULL while it has not."""
 
 LESSON_WITH = """
     SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
@@ -77,7 +80,8 @@ FIND_VIDEO = text(
       JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
       LEFT JOIN LATERAL (
            SELECT e.state,
-                  CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+                  CASE WHEN COALESCE(e.access_ends_at, r.access_ends_at) <= now()
+                       THEN COALESCE(e.access_ends_at, r.access_ends_at) END AS access_ended_at,
                   k.*
              FROM enrollments e
              JOIN course_runs r ON r.id = e.run_id
@@ -86,7 +90,7 @@ FIND_VIDEO = text(
             CROSS JOIN LATERAL ({LOCK}) k
             WHERE e.user_id = u.id AND p.outline @> :contained
             ORDER BY e.state IN ('active', 'completed') DESC,
-                     r.access_ends_at IS NULL OR r.access_ends_at > now() DESC,
+                     COALESCE(COALESCE(e.access_ends_at, r.access_ends_at) > now(), true) DESC,
                      k.lock_reason IS NULL DESC, e.id DESC
             LIMIT 1) e ON true
      WHERE v.id = :video_id

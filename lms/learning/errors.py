@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from lms.core.clock import rfc3339
@@ -114,3 +115,19 @@ class VideoNotReadyError(ConflictError):
     """The video has no rendition yet, or could not be transcoded."""
 
     code = "video_not_ready"
+
+
+class TransferNotPossibleError(ConflictError):
+    """The learner cannot go on in that run; `reason` says why."""
+
+    code = "transfer_not_possible"
+
+    def __init__(
+        self,
+        reason: Literal["same_run", "other_course", "run_not_open", "already_enrolled"],
+        detail: str,
+        *,
+        run_state: str | None = None,
+        enrollment_id: str | None = None,
+    ) -> None:
+        super().__init__(detail, reason=reason, run_state=run_state, enrollment_id=enrollment_id)

@@ -45,7 +45,8 @@ RECORD = text(
     f"""
     WITH found AS (
         SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
-               CASE WHEN r.access_ends_at <= now() THEN r.access_ends_at END AS access_ended_at,
+               CASE WHEN COALESCE(e.access_ends_at, r.access_ends_at) <= now()
+                    THEN COALESCE(e.access_ends_at, r.access_ends_at) END AS access_ended_at,
                k.*
           FROM enrollments e
           JOIN course_runs r ON r.id = e.run_id

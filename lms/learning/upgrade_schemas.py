@@ -9,7 +9,7 @@ from marshmallow import validate
 
 from lms.courses.learners import UNFINISHED_STATES
 from lms.courses.schemas.diffs import DIFF_EXAMPLE, ContentChangesOut
-from lms.http.schemas import Boolean, Schema
+from lms.http.schemas import Boolean, Schema, Text
 from lms.learning.upgrades import MOST_EFFECTS, Policy
 
 POLICIES = get_args(Policy)
@@ -138,3 +138,18 @@ UPGRADE_EXAMPLE: dict[str, Any] = {
         }
     ],
 }
+
+
+class TransferIn(Schema):
+    """Where a learner goes on."""
+
+    run_id = ma.fields.UUID(
+        required=True, metadata={"description": "Another run of the same course."}
+    )
+    reason = Text(
+        required=True,
+        metadata={
+            "description": "For the audit log; without personal data.",
+            "example": "Moved to the evening cohort.",
+        },
+    )

@@ -137,7 +137,13 @@ class Payment(TenantBase):
         CheckConstraint(
             "NOT live OR coupon_code IS NULL OR coupon_used", name="live_uses_its_coupon"
         ),
-        Index("uq_payments_live", "user_id", "run_id", unique=True, postgresql_where=text("live")),
+        Index(
+            "uq_payments_live",
+            "user_id",
+            "run_id",
+            unique=True,
+            postgresql_where=text("live AND transferred_at IS NULL"),
+        ),
         Index("ix_payments_run_id", "run_id"),
         Index(
             "ix_payments_coupon_code",
@@ -169,6 +175,7 @@ class Payment(TenantBase):
     )
     coupon_used: Mapped[bool] = mapped_column(server_default=text("false"))
     succeeded_at: Mapped[datetime | None]
+    transferred_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(server_default="1")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

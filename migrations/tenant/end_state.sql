@@ -372,6 +372,7 @@ CREATE TABLE course_runs (
 	currency TEXT NOT NULL, 
 	time_zone TEXT DEFAULT 'UTC' NOT NULL, 
 	refund_policy JSONB DEFAULT '[]'::jsonb NOT NULL, 
+	approval_required BOOLEAN DEFAULT false NOT NULL, 
 	cancelled_at TIMESTAMP WITH TIME ZONE, 
 	cancelled_by UUID, 
 	cancel_reason TEXT, 
@@ -502,9 +503,11 @@ CREATE TABLE run_seats (
 	run_id UUID NOT NULL, 
 	capacity BIGINT, 
 	taken BIGINT DEFAULT '0' NOT NULL, 
+	waitlisted BIGINT DEFAULT '0' NOT NULL, 
 	CONSTRAINT pk_run_seats PRIMARY KEY (run_id), 
 	CONSTRAINT ck_run_seats_taken_not_negative CHECK (taken >= 0), 
 	CONSTRAINT ck_run_seats_never_oversold CHECK (taken <= capacity), 
+	CONSTRAINT ck_run_seats_waitlisted_not_negative CHECK (waitlisted >= 0), 
 	CONSTRAINT fk_run_seats_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id) ON DELETE CASCADE
 );
 
@@ -543,6 +546,7 @@ CREATE TABLE payments (
 	coupon_code TEXT, 
 	coupon_used BOOLEAN DEFAULT false NOT NULL, 
 	succeeded_at TIMESTAMP WITH TIME ZONE, 
+	transferred_at TIMESTAMP WITH TIME ZONE, 
 	version BIGINT DEFAULT '1' NOT NULL, 
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
 	CONSTRAINT pk_payments PRIMARY KEY (id), 
@@ -570,7 +574,7 @@ CREATE INDEX ix_payments_coupon_code ON payments (coupon_code, id) WHERE coupon_
 
 CREATE INDEX ix_payments_run_id ON payments (run_id);
 
-CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live;
+CREATE UNIQUE INDEX uq_payments_live ON payments (user_id, run_id) WHERE live AND transferred_at IS NULL;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "payments" TO __organization_role__;
 
@@ -618,7 +622,15 @@ CREATE TABLE enrollments (
 	attempt BIGINT DEFAULT '1' NOT NULL, 
 	state TEXT NOT NULL, 
 	percent BIGINT DEFAULT '0' NOT NULL, 
+	awaiting TEXT, 
 	hold_until TIMESTAMP WITH TIME ZONE, 
+	waitlisted_at TIMESTAMP WITH TIME ZONE, 
+	accepts_waitlist BOOLEAN DEFAULT false NOT NULL, 
+	autopay_amount BIGINT, 
+	approved_at TIMESTAMP WITH TIME ZONE, 
+	offered_until TIMESTAMP WITH TIME ZONE, 
+	access_ends_at TIMESTAMP WITH TIME ZONE, 
+	transferred_from_id UUID, 
 	activated_at TIMESTAMP WITH TIME ZONE, 
 	completed_at TIMESTAMP WITH TIME ZONE, 
 	completed_rules_hash TEXT, 
@@ -628,16 +640,24 @@ CREATE TABLE enrollments (
 	CONSTRAINT pk_enrollments PRIMARY KEY (id), 
 	CONSTRAINT uq_enrollments_user_id_run_id_attempt UNIQUE (user_id, run_id, attempt), 
 	CONSTRAINT ck_enrollments_state_known CHECK (state IN ('pending', 'waitlisted', 'active', 'completed', 'withdrawn', 'suspended', 'expired', 'cancelled', 'transferred')), 
+	CONSTRAINT ck_enrollments_awaiting_known CHECK (awaiting IN ('payment', 'offer', 'approval', 'invitation')), 
+	CONSTRAINT ck_enrollments_pending_says_for_what CHECK ((state = 'pending') = (awaiting IS NOT NULL)), 
+	CONSTRAINT ck_enrollments_waiting_has_a_date CHECK (state <> 'waitlisted' OR waitlisted_at IS NOT NULL), 
+	CONSTRAINT ck_enrollments_autopay_not_negative CHECK (autopay_amount >= 0), 
 	CONSTRAINT ck_enrollments_percent_range CHECK (percent BETWEEN 0 AND 100), 
 	CONSTRAINT ck_enrollments_completed_dated CHECK (state <> 'completed' OR completed_at IS NOT NULL), 
 	CONSTRAINT fk_enrollments_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
 	CONSTRAINT fk_enrollments_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id), 
 	CONSTRAINT fk_enrollments_version_id_published_versions FOREIGN KEY(version_id) REFERENCES published_versions (version_id), 
 	CONSTRAINT uq_enrollments_payment_id UNIQUE (payment_id), 
-	CONSTRAINT fk_enrollments_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id)
+	CONSTRAINT fk_enrollments_payment_id_payments FOREIGN KEY(payment_id) REFERENCES payments (id), 
+	CONSTRAINT uq_enrollments_transferred_from_id UNIQUE (transferred_from_id), 
+	CONSTRAINT fk_enrollments_transferred_from_id_enrollments FOREIGN KEY(transferred_from_id) REFERENCES enrollments (id)
 );
 
 CREATE INDEX ix_enrollments_run_id ON enrollments (run_id);
+
+CREATE INDEX ix_enrollments_waitlist ON enrollments (run_id, waitlisted_at, id) WHERE state = 'waitlisted';
 
 CREATE UNIQUE INDEX uq_enrollments_live ON enrollments (user_id, run_id) WHERE state IN ('pending', 'waitlisted', 'active', 'suspended', 'completed');
 

@@ -11,7 +11,8 @@ PAYMENT_ENROLLMENT = text("""
            'an enrollment of ' || p.user_id || ' in run ' || p.run_id AS expected,
            COALESCE('one of ' || e.user_id || ' in run ' || e.run_id, 'none') AS found
       FROM payments p LEFT JOIN enrollments e ON e.payment_id = p.id
-     WHERE (e.user_id, e.run_id) IS DISTINCT FROM (p.user_id, p.run_id)
+     WHERE e.user_id IS DISTINCT FROM p.user_id
+        OR (e.run_id IS DISTINCT FROM p.run_id AND p.transferred_at IS NULL)
 """)
 PAYMENT_LIVE = text("""
     SELECT 'payment' AS subject_type, p.id::text AS subject_id,
@@ -61,6 +62,15 @@ SEATS_TAKEN = text("""
                   WHERE state = ANY(:seated_states) GROUP BY run_id) e ON e.run_id = s.run_id
      WHERE s.taken IS DISTINCT FROM COALESCE(e.seated, 0)
 """)
+WAITLISTED = text("""
+    SELECT 'run' AS subject_type, s.run_id::text AS subject_id,
+           COALESCE(e.waiting, 0) || ' waitlisted' AS expected,
+           s.waitlisted || ' waitlisted' AS found
+      FROM run_seats s
+      LEFT JOIN (SELECT run_id, count(*) AS waiting FROM enrollments
+                  WHERE state = 'waitlisted' GROUP BY run_id) e ON e.run_id = s.run_id
+     WHERE s.waitlisted <> COALESCE(e.waiting, 0)
+""")
 CHECKS = (
     Check("payment_enrollment", PAYMENT_ENROLLMENT),
     Check("payment_live", PAYMENT_LIVE),
@@ -68,5 +78,6 @@ CHECKS = (
     Check("late_money", LATE_MONEY),
     Check("refunded_amount", REFUNDED_AMOUNT),
     Check("seats_taken", SEATS_TAKEN),
+    Check("waitlisted", WAITLISTED),
 )
 """In the order in which they run."""

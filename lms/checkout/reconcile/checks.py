@@ -8,7 +8,13 @@ from sqlalchemy import Text, TextClause, bindparam, column, func, select
 from sqlalchemy.orm import Session
 
 from lms.checkout.reconcile.report import FINDINGS_SHOWN, CheckResult, Finding
-from lms.core.queue import CANCEL_RUN, EXPIRE_ENROLLMENT, SETTLE_PAYMENT
+from lms.core.queue import (
+    CANCEL_RUN,
+    CLOSE_WAITLIST,
+    EXPIRE_ENROLLMENT,
+    OFFER_SEATS,
+    SETTLE_PAYMENT,
+)
 from lms.enrollments.models import LIVE_STATES, SEATED_STATES
 from tenants.session import organization_of
 
@@ -42,6 +48,8 @@ class Check:
                 "settle_payment": SETTLE_PAYMENT,
                 "expire_enrollment": EXPIRE_ENROLLMENT,
                 "cancel_run": CANCEL_RUN,
+                "offer_seats": OFFER_SEATS,
+                "close_waitlist": CLOSE_WAITLIST,
                 "findings_shown": FINDINGS_SHOWN,
             },
         ).all()

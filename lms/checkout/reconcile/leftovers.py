@@ -40,6 +40,14 @@ WORK_LOST = text("""
             SELECT 'enrollment', id, CAST(:expire_enrollment AS text)
               FROM enrollments WHERE state = 'pending' AND hold_until IS NOT NULL
             UNION
+            SELECT 'run', s.run_id, CAST(:offer_seats AS text)
+              FROM run_seats s JOIN course_runs r ON r.id = s.run_id
+             WHERE s.waitlisted > 0
+               AND (s.taken < s.capacity OR s.capacity IS NULL OR r.state <> 'scheduled')
+            UNION
+            SELECT 'run', s.run_id, CAST(:close_waitlist AS text)
+              FROM run_seats s WHERE s.waitlisted > 0
+            UNION
             SELECT 'run', r.id, CAST(:cancel_run AS text)
               FROM course_runs r
              WHERE r.state = 'cancelled'

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from lms.core import audit, clock
+from lms.core import audit, clock, queue
 from lms.core.actor import Actor
 from lms.core.ids import new_id
 from lms.core.money import Money
@@ -98,6 +98,7 @@ def rerun(session: Session, actor: Actor, run_id: UUID, values: Mapping[str, Any
         "capacity": earlier.capacity,
         "price": Money(earlier.price_amount, earlier.currency),
         "time_zone": earlier.time_zone,
+        "approval_required": earlier.approval_required,
     }
     if "version_id" not in values:
         _refuse_archived(session, earlier)
@@ -153,6 +154,8 @@ def update_run(
     if columns.get("capacity", run.capacity) != run.capacity:
         _set_capacity(session, run_id, columns["capacity"])
     before, after = apply_changes(run, columns)
+    if after.keys() & {"state", "enrollment_closes_at"}:
+        _look_after_waitlist(session, run_id)
     if after:
         session.flush()
         audit.record(
@@ -281,13 +284,21 @@ def _refuse_learners(session: Session, run_id: UUID) -> None:
         )
 
 
+def _look_after_waitlist(session: Session, run_id: UUID) -> None:
+    """Ask for the work that ends the waiting, should the run take nobody any more."""
+    if session.scalar(select(RunSeats.waitlisted).where(RunSeats.run_id == run_id)):
+        queue.enqueue(session, None, queue.OFFER_SEATS, run_id)
+
+
 def _set_capacity(session: Session, run_id: UUID, capacity: int | None) -> None:
     statement = update(RunSeats).where(RunSeats.run_id == run_id).values(capacity=capacity)
     if capacity is not None:
         statement = statement.where(RunSeats.taken <= capacity)
-    changed = session.scalar(statement.returning(RunSeats.run_id))
-    if changed is None:
+    waitlisted = session.scalar(statement.returning(RunSeats.waitlisted))
+    if waitlisted is None:
         taken = session.scalar(select(RunSeats.taken).where(RunSeats.run_id == run_id))
         raise CapacityBelowTakenError(
             f"{taken} seats are taken; the capacity cannot be less.", taken=taken
         )
+    if waitlisted:
+        queue.enqueue(session, None, queue.OFFER_SEATS, run_id)

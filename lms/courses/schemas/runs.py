@@ -16,6 +16,7 @@ from lms.http.schemas import Integer, MoneySchema, Schema, Text, UtcDateTime
 
 MAX_CAPACITY = 1_000_000
 MAX_REASON = 500
+APPROVAL = "Whoever enrolls takes a seat, and has it once those who teach the run approve."
 ACCESS = "Until when learners may read the content and report progress; null is for ever."
 MAX_REFUND_STEPS = 20
 EDITABLE_STATES = ("draft", "scheduled", "archived")
@@ -96,6 +97,7 @@ class CourseRunIn(Schema):
         },
     )
     refund_policy = _refund_policy(load_default=list)
+    approval_required = ma.fields.Boolean(load_default=False, metadata={"description": APPROVAL})
 
 
 class CourseRunPatch(Schema):
@@ -116,6 +118,7 @@ class CourseRunPatch(Schema):
     price = ma.fields.Nested(MoneySchema)
     time_zone = ma.fields.String(validate=_known_time_zone)
     refund_policy = _refund_policy()
+    approval_required = ma.fields.Boolean(metadata={"description": APPROVAL})
 
 
 class CourseRunAgainIn(Schema):
@@ -154,6 +157,9 @@ class CourseRunAgainIn(Schema):
     refund_policy = _refund_policy(
         further=" If absent, the earlier run's, each step as long before or after the start."
     )
+    approval_required = ma.fields.Boolean(
+        metadata={"description": f"{APPROVAL} If absent, as in the earlier run."}
+    )
 
 
 class RunCancelIn(Schema):
@@ -176,8 +182,16 @@ class RunSeatsOut(Schema):
         required=True, allow_none=True, metadata={"description": "null is unlimited."}
     )
     taken = ma.fields.Integer(required=True)
+    waitlisted = ma.fields.Integer(
+        required=True, metadata={"description": "How many wait for a seat."}
+    )
     available = ma.fields.Integer(
-        required=True, allow_none=True, metadata={"description": "null is unlimited."}
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "For whom does not wait yet: a free seat belongs to those who do. null"
+            " is unlimited."
+        },
     )
 
 
@@ -213,6 +227,9 @@ class CourseRunOut(Schema):
     seats = ma.fields.Nested(RunSeatsOut, required=True)
     time_zone = ma.fields.String(required=True, attribute="run.time_zone")
     refund_policy = ma.fields.List(ma.fields.Nested(RefundStep), required=True)
+    approval_required = ma.fields.Boolean(
+        required=True, attribute="run.approval_required", metadata={"description": APPROVAL}
+    )
     cancelled_at = UtcDateTime(required=True, allow_none=True, attribute="run.cancelled_at")
     cancel_reason = ma.fields.String(required=True, allow_none=True, attribute="run.cancel_reason")
     enrollments_left = ma.fields.Integer(
@@ -239,9 +256,10 @@ RUN_EXAMPLE = {
     "enrollment_closes_at": "2027-01-25T08:00:00Z",
     "access_ends_at": "2027-09-15T17:00:00Z",
     "price": {"amount": 4900, "currency": "EUR"},
-    "seats": {"capacity": 24, "taken": 3, "available": 21},
+    "seats": {"capacity": 24, "taken": 3, "waitlisted": 0, "available": 21},
     "time_zone": "Europe/Berlin",
     "refund_policy": [{"until": "2027-01-18T08:00:00Z", "percent": 100}],
+    "approval_required": False,
     "cancelled_at": None,
     "cancel_reason": None,
     "enrollments_left": None,

@@ -38,11 +38,21 @@ PLANTED: dict[str, tuple[tuple[str, ...], Found]] = {
         {("payment_live", "payment", "{refunded_payment}")},
     ),
     "an active enrollment that was not paid": (
-        ("UPDATE enrollments SET state = 'active' WHERE id = :pending_enrollment",),
+        (
+            (
+                "UPDATE enrollments SET state = 'active', awaiting = NULL"
+                " WHERE id = :pending_enrollment"
+            ),
+        ),
         {("enrollment_paid", "enrollment", "{pending_enrollment}")},
     ),
     "a pending enrollment that was paid": (
-        ("UPDATE enrollments SET state = 'pending' WHERE id = :enrollment",),
+        (
+            (
+                "UPDATE enrollments SET state = 'pending', awaiting = 'payment'"
+                " WHERE id = :enrollment"
+            ),
+        ),
         {("enrollment_paid", "enrollment", "{enrollment}")},
     ),
     "late money that was kept": (
@@ -59,6 +69,10 @@ PLANTED: dict[str, tuple[tuple[str, ...], Found]] = {
     "a seat that nobody has": (
         ("UPDATE run_seats SET taken = taken + 1 WHERE run_id = :run",),
         {("seats_taken", "run", "{run}")},
+    ),
+    "somebody who waits and is not counted": (
+        ("UPDATE run_seats SET waitlisted = waitlisted + 1, capacity = taken WHERE run_id = :run",),
+        {("waitlisted", "run", "{run}"), ("work_lost", "run", "{run}")},
     ),
     "a run that counts no seats": (
         ("DELETE FROM run_seats WHERE run_id = :run",),

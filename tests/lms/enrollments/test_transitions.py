@@ -14,7 +14,15 @@ from lms.core.ids import new_id
 from lms.enrollments import operations
 from lms.enrollments.errors import RunFullError, TransitionNotAllowedError
 from lms.enrollments.models import SEATED_STATES
-from lms.enrollments.transitions import TRANSITIONS, Change, State, move, told, try_move
+from lms.enrollments.transitions import (
+    TRANSITIONS,
+    Change,
+    Pending,
+    State,
+    move,
+    told,
+    try_move,
+)
 from tests.factories.money import DEADLINE, Academy, together
 
 STATES: tuple[State, ...] = get_args(State)
@@ -26,13 +34,15 @@ def enrollment_in(academy: Academy, state: State, *, capacity: int | None = None
     answer = academy.enroll(academy.person(), academy.run(price=0, capacity=capacity), "free")
     enrollment = answer.get_json()["enrollment"]
     academy.execute_as_owner(
-        "UPDATE enrollments SET state = :state, completed_at = now() WHERE id = :id",
+        "UPDATE enrollments SET state = :state, completed_at = now(), waitlisted_at = now(),"
+        " awaiting = CASE WHEN :state = 'pending' THEN 'payment' END WHERE id = :id",
         state=state,
         id=enrollment["id"],
     )
     academy.execute_as_owner(
-        "UPDATE run_seats SET taken = :taken WHERE run_id = :run_id",
+        "UPDATE run_seats SET taken = :taken, waitlisted = :waitlisted WHERE run_id = :run_id",
         taken=int(state in SEATED_STATES),
+        waitlisted=int(state == "waitlisted"),
         run_id=enrollment["run_id"],
     )
     return enrollment
@@ -40,6 +50,10 @@ def enrollment_in(academy: Academy, state: State, *, capacity: int | None = None
 
 def move_to(academy: Academy, enrollment_id: str, state: State) -> None:
     with academy.database.transaction(academy.scope) as session:
+        if state == "pending":
+            offer = Pending("offer", hold_seconds=3600)
+            if try_move(session, UUID(enrollment_id), state, BECAUSE, pending=offer):
+                return
         move(session, UUID(enrollment_id), state, BECAUSE)
 
 
@@ -55,7 +69,7 @@ def state_of(academy: Academy, enrollment_id: str) -> str:
             "cancelled",
             "cancelled",
             (
-                "This enrollment has ended: it was cancelled before it was paid; it cannot be"
+                "This enrollment has ended: it was cancelled before it was active; it cannot be"
                 " cancelled again."
             ),
         ),
@@ -85,6 +99,9 @@ def test_each_step_of_the_table_is_taken_with_its_seat_and_its_history(
     move_to(academy, enrollment["id"], after)
     assert state_of(academy, enrollment["id"]) == after
     assert academy.seats_taken(UUID(enrollment["run_id"])) == int(after in SEATED_STATES)
+    sql = "SELECT waitlisted FROM run_seats WHERE run_id = :run_id"
+    (seats,) = academy.rows(sql, run_id=enrollment["run_id"])
+    assert seats["waitlisted"] == int(after == "waitlisted")
     changes = academy.rows(
         "SELECT from_state, to_state, reason FROM enrollment_changes"
         " WHERE enrollment_id = :id ORDER BY id",

@@ -1,0 +1,62 @@
+"""Routes by which those who teach a run decide who may learn in it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from lms.checkout import approvals
+from lms.config import Settings
+from lms.core.queue import Doorbell
+from lms.enrollments.models import Enrollment
+from lms.enrollments.schemas import EnrollmentChangeIn, EnrollmentOut
+from lms.http.blueprint import STAFF, TenantBlueprint
+from lms.http.call import Call
+
+blp = TenantBlueprint(
+    "Approvals", __name__, description="Who may learn in runs that ask for approval."
+)
+
+
+@blp.operation(
+    "POST",
+    "/enrollments/<uuid:enrollment_id>/approve",
+    id="approveEnrollment",
+    returns=EnrollmentOut,
+    roles=STAFF,
+    refusals=(409,),
+)
+def approve_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
+    """Approve an enrollment.
+
+    For those who teach the run, and admins. One that is `pending` for `approval` is active at once
+    when the run is free of charge; otherwise its learner is offered the seat, to be paid until
+    `hold_until`, or charged from the wallet if they sent `pay_automatically`. One that is
+    `waitlisted` need not be approved again when a seat comes free. Repeating changes nothing. 409
+    `nothing_to_approve`, with `state` and `awaiting`, for any other.
+    """
+    return approvals.approve(
+        call.session,
+        call.use(Doorbell),
+        call.actor,
+        enrollment_id,
+        hold_seconds=call.use(Settings).waitlist_offer_seconds,
+    )
+
+
+@blp.operation(
+    "POST",
+    "/enrollments/<uuid:enrollment_id>/decline",
+    id="declineEnrollment",
+    body=EnrollmentChangeIn,
+    returns=EnrollmentOut,
+    roles=STAFF,
+    refusals=(409,),
+)
+def decline_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) -> Enrollment:
+    """Decline a request for approval, or take somebody from the waiting list.
+
+    For those who teach the run, and admins. The enrollment is cancelled, and money that waited with
+    it goes back. 409 `nothing_to_approve`, with `state` and `awaiting`, for any other.
+    """
+    return approvals.decline(call.session, call.use(Doorbell), call.actor, enrollment_id, **body)

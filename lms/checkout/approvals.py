@@ -1,0 +1,147 @@
+"""Deciding who may learn in a run that asks for approval."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from lms.checkout.offers import follow_agreement
+from lms.checkout.waitlist import stop_waiting
+from lms.core import audit, queue
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
+from lms.core.ids import new_id
+from lms.core.queue import Doorbell
+from lms.courses.models import CourseRun
+from lms.courses.queries import taught_by
+from lms.enrollments.errors import NothingToApproveError
+from lms.enrollments.models import Enrollment
+from lms.enrollments.transitions import Change, try_move
+
+# The state stays: what waits for approval is an offer from then on, and who waits for a seat will
+# not have to be approved when there is one.
+APPROVE = text("""
+    WITH approved AS (
+        UPDATE enrollments
+           SET approved_at = now(), version = version + 1,
+               awaiting = CASE WHEN state = 'pending' THEN 'offer' END,
+               hold_until = CASE WHEN state = 'pending'
+                                 THEN now() + make_interval(secs => :hold_seconds) END,
+               offered_until = CASE WHEN state = 'pending'
+                                    THEN now() + make_interval(secs => :hold_seconds) END
+         WHERE id = :id AND approved_at IS NULL
+           AND (state = 'waitlisted' OR awaiting = 'approval')
+        RETURNING id, state, hold_until
+    ), recorded AS (
+        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
+        SELECT CAST(:change_id AS uuid), approved.id, approved.state, approved.state,
+               CAST(:actor_id AS uuid), 'approved'
+          FROM approved
+    )
+    SELECT state, hold_until FROM approved
+""")
+
+
+def approve(
+    session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, *, hold_seconds: int
+) -> Enrollment:
+    """Let somebody have the seat that they asked for.
+
+    It is theirs at once when it is free of charge; otherwise it is offered to them, and charged
+    from the wallet if they agreed to that. Who still waits for a seat gets it without being
+    approved again. Repeating changes nothing.
+
+    Args:
+        session: the organization's session; must roll back when this raises.
+        doorbell: of the queue.
+        actor: who teaches the run, or an admin.
+        enrollment_id: which.
+        hold_seconds: how long the offer holds.
+
+    Raises:
+        NotFoundError: there is none in a run that the actor teaches.
+        NothingToApproveError: it does not wait for approval.
+    """
+    _hold_run(session, actor, enrollment_id)
+    values = {
+        "id": enrollment_id,
+        "change_id": new_id(),
+        "actor_id": actor.user_id,
+        "hold_seconds": hold_seconds,
+    }
+    approved = session.execute(APPROVE, values).one_or_none()
+    if approved is None:
+        _refuse_unless_approved(session, enrollment_id)
+    else:
+        audit.record(
+            session, "enrollment.approve", ("enrollment", enrollment_id), actor_id=actor.user_id
+        )
+        if approved.hold_until is not None:
+            queue.enqueue(
+                session, None, queue.EXPIRE_ENROLLMENT, enrollment_id, due_at=approved.hold_until
+            )
+            follow_agreement(session, doorbell, enrollment_id)
+    return session.get_one(Enrollment, enrollment_id, populate_existing=True)
+
+
+def decline(
+    session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, *, reason: str
+) -> Enrollment:
+    """Do not let somebody have a seat: of those who wait for approval, or for a seat.
+
+    What was paid for it is given back.
+
+    Args:
+        session: the organization's session; must roll back when this raises.
+        doorbell: of the queue.
+        actor: who teaches the run, or an admin.
+        enrollment_id: which.
+        reason: for the audit log; no personal data.
+
+    Raises:
+        NotFoundError: there is none in a run that the actor teaches.
+        NothingToApproveError: it waits for neither.
+    """
+    _hold_run(session, actor, enrollment_id)
+    change = Change("declined", actor.user_id)
+    if not stop_waiting(session, doorbell, enrollment_id, change):
+        enrollment = session.get_one(Enrollment, enrollment_id, with_for_update={"key_share": True})
+        if enrollment.awaiting != "approval":
+            raise _nothing_to_approve(enrollment)
+        try_move(session, enrollment_id, "cancelled", change)
+    audit.record(
+        session,
+        "enrollment.decline",
+        ("enrollment", enrollment_id),
+        actor_id=actor.user_id,
+        after={"state": "cancelled", "reason": reason},
+    )
+    return session.get_one(Enrollment, enrollment_id, populate_existing=True)
+
+
+def _hold_run(session: Session, actor: Actor, enrollment_id: UUID) -> None:
+    """Hold the run of an enrollment, which the actor teaches, as enrolling does."""
+    held = session.scalar(
+        select(CourseRun.id)
+        .join(Enrollment, Enrollment.run_id == CourseRun.id)
+        .where(Enrollment.id == enrollment_id, taught_by(actor, CourseRun.course_id))
+        .with_for_update(read=True, of=CourseRun)
+    )
+    if held is None:
+        raise NotFoundError("There is no such enrollment.")
+
+
+def _refuse_unless_approved(session: Session, enrollment_id: UUID) -> None:
+    enrollment = session.get_one(Enrollment, enrollment_id, populate_existing=True)
+    if enrollment.approved_at is None:
+        raise _nothing_to_approve(enrollment)
+
+
+def _nothing_to_approve(enrollment: Enrollment) -> NothingToApproveError:
+    return NothingToApproveError(
+        "This enrollment does not wait for approval.",
+        state=enrollment.state,
+        awaiting=enrollment.awaiting,
+    )
