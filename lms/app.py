@@ -15,6 +15,7 @@ from lms.checkout import (
     webhook_views,
 )
 from lms.checkout import views as checkout_views
+from lms.checkout.imports import views as import_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
@@ -80,6 +81,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     price_views.blp,
     checkout_views.blp,
     granting_views.blp,
+    import_views.blp,
     refund_views.blp,
     cancellation_views.blp,
     approval_views.blp,
