@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from jobs import housekeeping, media, payments, runs, transcode, waitlists
+from jobs import housekeeping, imports, media, payments, runs, transcode, waitlists
 from jobs.claims import Claim
 from jobs.context import JobContext
 from lms.core import queue
@@ -38,5 +38,7 @@ HANDLERS: dict[str, Handler] = {
     queue.OFFER_SEATS: Handler(waitlists.offer_seats),
     queue.CLOSE_WAITLIST: Handler(waitlists.close_waitlist),
     queue.TAKE_OFFER: Handler(waitlists.take_offer),
+    queue.IMPORT_LEARNERS: Handler(imports.import_learners, imports.gave_up_import),
+    queue.ENROLL_INVITED: Handler(imports.enroll_invited),
     queue.FORGET_KEYS: Handler(housekeeping.forget_keys),
 }

@@ -22,7 +22,8 @@ def cancel_run(context: JobContext, claim: Claim) -> None:
     """Handle CANCEL_RUN: end a cancelled run's enrollments, each in a transaction of its own.
 
     Killed anywhere, it goes on with the next one that has not ended. When there are more than it
-    does at once, the rest is asked for anew.
+    does at once, or some cannot be ended, the rest is asked for anew; it fails once those that
+    cannot be are all that is left.
 
     Args:
         context: the job's.
@@ -34,7 +35,7 @@ def cancel_run(context: JobContext, claim: Claim) -> None:
     """
     with context.holding(claim) as session:
         left = unfinished_enrollments(session, claim.subject_id, most=ENROLLMENTS_AT_ONCE)
-    failure: Exception | None = None
+    failures: list[Exception] = []
     for enrollment_id in left:
         if context.should_stop():
             raise HandBackError("stopping in the middle of a cancelled run")
@@ -42,12 +43,12 @@ def cancel_run(context: JobContext, claim: Claim) -> None:
             with context.holding(claim) as session:
                 end_enrollment(session, context.doorbell, enrollment_id)
         except (DomainError, RuntimeError, IntegrityError) as error:
-            # Nobody else waits for the one whose books are wrong; the work fails for it at the end.
+            # Nobody else waits for the one whose books are wrong.
             log.exception("enrollment_not_ended", enrollment_id=str(enrollment_id))
-            failure = error
-    if failure is not None:
-        raise failure
+            failures.append(error)
+    if failures and len(failures) == len(left):
+        raise failures[-1]
     with context.holding(claim) as session:
         claims.finish(session, claim)
-        if len(left) == ENROLLMENTS_AT_ONCE:
+        if failures or len(left) == ENROLLMENTS_AT_ONCE:
             queue.enqueue(session, context.doorbell, queue.CANCEL_RUN, claim.subject_id)

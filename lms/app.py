@@ -15,6 +15,7 @@ from lms.checkout import (
     webhook_views,
 )
 from lms.checkout import views as checkout_views
+from lms.checkout.imports import views as import_views
 from lms.checkout.reconcile import views as reconcile_views
 from lms.compose import create_database, create_storage
 from lms.config import Settings
@@ -40,7 +41,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
-from lms.learning import standing_views, transfer_views, upgrade_views
+from lms.learning import mark_views, standing_views, transfer_views, upgrade_views
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -82,11 +83,13 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     price_views.blp,
     checkout_views.blp,
     granting_views.blp,
+    import_views.blp,
     refund_views.blp,
     cancellation_views.blp,
     approval_views.blp,
     webhook_views.blp,
     learning_views.blp,
+    mark_views.blp,
     standing_views.blp,
     upgrade_views.blp,
     transfer_views.blp,

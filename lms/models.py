@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lms.checkout.imports import models as imports
 from lms.core import models as core
 from lms.coupons import models as coupons
 from lms.courses import models as courses
@@ -17,7 +18,7 @@ from tenants.base import PlatformBase, TenantBase
 
 ROOMS = (
     *(tenants, core, users, media, courses, payments, disputes, coupons),
-    *(enrollments, learning, platform),
+    *(enrollments, learning, imports, platform),
 )
 TENANT_TABLES = TenantBase.metadata
 PLATFORM_TABLES = PlatformBase.metadata

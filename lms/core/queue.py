@@ -28,6 +28,8 @@ CANCEL_RUN = "cancel_run"
 OFFER_SEATS = "offer_seats"
 CLOSE_WAITLIST = "close_waitlist"
 TAKE_OFFER = "take_offer"
+IMPORT_LEARNERS = "import_learners"
+ENROLL_INVITED = "enroll_invited"
 FORGET_KEYS = "forget_keys"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
@@ -39,6 +41,8 @@ QUEUES: dict[str, Literal["media", "default"]] = {
     OFFER_SEATS: "default",
     CLOSE_WAITLIST: "default",
     TAKE_OFFER: "default",
+    IMPORT_LEARNERS: "default",
+    ENROLL_INVITED: "default",
     FORGET_KEYS: "default",
 }
 DOORBELL = "lms:doorbell"

@@ -133,9 +133,9 @@ def rules_of(tree: Tree) -> dict[str, Any]:
 
     `lineages` leads from a lesson's id in this version to its lineage. `required_weight` is the sum
     of the weights of required lessons; `duration_seconds` is that of the lesson's video, None
-    without one. `sequences` holds the required lessons of each sequential module, in order,
-    but for those that staff mark: they hold nobody up. A lesson with `earlier` opens once the first
-    `count` of its module's are done.
+    without one. `sequences` holds the required lessons of each sequential module, in order, those
+    that staff mark too. A lesson with `earlier` opens once the first `count` of its module's are
+    done.
     """
     rules: dict[str, Any] = {}
     lineages: dict[str, str] = {}
@@ -157,7 +157,6 @@ def rules_of(tree: Tree) -> dict[str, Any]:
             }
             if lesson.required:
                 required_weight += lesson.weight
-            if lesson.required and lesson.completion["rule"] != "marked_by_staff":
                 step = {"lesson_id": str(lesson.id), "lineage_id": str(lesson.lineage_id)}
                 sequence.append(step)
     return {

@@ -102,7 +102,7 @@ def recompute_batch(
         # As a report does: nobody completes a lesson between what is read and what is written.
         query = query.with_for_update(key_share=True)
     rows = session.execute(query).all()
-    done = _completed_lessons(session, [row.id for row in rows])
+    done = completed_lessons(session, [row.id for row in rows])
     versions = {
         version_id: (parse_rules(rules), rules_hash)
         for version_id, rules, rules_hash in session.execute(
@@ -123,7 +123,8 @@ def recompute_batch(
     return Batch(len(rows), rows[-1].id if rows else None, corrections)
 
 
-def _completed_lessons(session: Session, enrollment_ids: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+def completed_lessons(session: Session, enrollment_ids: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+    """Return the lineages of completed lessons by enrollment; one without any is not in it."""
     query = (
         select(LessonProgress.enrollment_id, func.array_agg(LessonProgress.lesson_lineage_id))
         .where(

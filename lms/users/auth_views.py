@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from lms.config import Settings
+from lms.core.queue import Doorbell
 from lms.http.auth import issue_tokens, read_token
 from lms.http.blueprint import PUBLIC, TenantBlueprint
 from lms.http.call import Call
@@ -114,7 +115,9 @@ def accept_invitation(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     passwords.check_policy(body["password"], invitee.email)
     hashed = passwords.hash_password(body["password"])
     with call.transaction() as session:
-        joined = invitations.accept(session, body["token"], hashed, name=body.get("name"))
+        joined = invitations.accept(
+            session, call.use(Doorbell), body["token"], hashed, name=body.get("name")
+        )
         started = sign_in.start_session(
             session, joined, lifetime=call.use(Settings).refresh_token_seconds
         )

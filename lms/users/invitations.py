@@ -14,8 +14,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from lms.core import queue
 from lms.core.clock import now
 from lms.core.ids import new_id
+from lms.core.queue import Doorbell
 from lms.users.errors import InvalidInvitationError
 from lms.users.models import Invitation
 from lms.users.sign_in import Credentials
@@ -102,11 +104,14 @@ def find_invitee(session: Session, token: str) -> Invitee:
     return Invitee(row.user_id, row.email)
 
 
-def accept(session: Session, token: str, password_hash: str, *, name: str | None) -> Credentials:
-    """Use an invitation up and set the first password.
+def accept(
+    session: Session, doorbell: Doorbell, token: str, password_hash: str, *, name: str | None
+) -> Credentials:
+    """Use an invitation up and set the first password; seats that waited for it become active.
 
     Args:
         session: the organization's.
+        doorbell: of the queue that enrolls who was invited.
         token: as issued.
         password_hash: made outside the transaction.
         name: replaces the name that the inviting admin gave, unless None.
@@ -124,6 +129,7 @@ def accept(session: Session, token: str, password_hash: str, *, name: str | None
     accepted = session.execute(ACCEPT, {"token_hash": token_hash}).first()
     if joined is None or accepted is None:
         raise InvalidInvitationError
+    queue.enqueue(session, doorbell, queue.ENROLL_INVITED, joined.id)
     return Credentials(joined.id, password_hash)
 
 

@@ -482,6 +482,39 @@ CREATE TABLE coupons (
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "coupons" TO __organization_role__;
 
+CREATE TABLE learner_imports (
+	id UUID NOT NULL, 
+	run_id UUID NOT NULL, 
+	mode TEXT NOT NULL, 
+	dry_run BOOLEAN NOT NULL, 
+	reason TEXT NOT NULL, 
+	by_admin BOOLEAN NOT NULL, 
+	ignored_columns JSONB NOT NULL, 
+	state TEXT DEFAULT 'queued' NOT NULL, 
+	failure TEXT, 
+	rows_total BIGINT NOT NULL, 
+	enrolled BIGINT DEFAULT '0' NOT NULL, 
+	invited BIGINT DEFAULT '0' NOT NULL, 
+	refused BIGINT DEFAULT '0' NOT NULL, 
+	created_by UUID NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	started_at TIMESTAMP WITH TIME ZONE, 
+	checked_at TIMESTAMP WITH TIME ZONE, 
+	finished_at TIMESTAMP WITH TIME ZONE, 
+	CONSTRAINT pk_learner_imports PRIMARY KEY (id), 
+	CONSTRAINT ck_learner_imports_mode_known CHECK (mode IN ('all_or_nothing', 'partial')), 
+	CONSTRAINT ck_learner_imports_state_known CHECK (state IN ('queued', 'running', 'done', 'failed')), 
+	CONSTRAINT ck_learner_imports_failure_known CHECK (failure IN ('rows_refused', 'gave_up')), 
+	CONSTRAINT ck_learner_imports_failed_says_why CHECK ((state = 'failed') = (failure IS NOT NULL)), 
+	CONSTRAINT ck_learner_imports_finished_has_a_date CHECK ((state IN ('done', 'failed')) = (finished_at IS NOT NULL)), 
+	CONSTRAINT ck_learner_imports_counts_no_row_twice CHECK (enrolled >= 0 AND invited >= 0 AND refused >= 0 AND enrolled + invited + refused <= rows_total), 
+	CONSTRAINT fk_learner_imports_run_id_course_runs FOREIGN KEY(run_id) REFERENCES course_runs (id)
+);
+
+CREATE INDEX ix_learner_imports_run_id ON learner_imports (run_id);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "learner_imports" TO __organization_role__;
+
 CREATE TABLE media_files (
 	id UUID NOT NULL, 
 	lesson_id UUID NOT NULL, 
@@ -703,6 +736,28 @@ CREATE TABLE enrollment_changes (
 CREATE INDEX ix_enrollment_changes_enrollment_id ON enrollment_changes (enrollment_id);
 
 GRANT SELECT, INSERT ON "enrollment_changes" TO __organization_role__;
+
+CREATE TABLE learner_import_rows (
+	id UUID NOT NULL, 
+	import_id UUID NOT NULL, 
+	line BIGINT NOT NULL, 
+	email TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	outcome TEXT DEFAULT 'pending' NOT NULL, 
+	code TEXT, 
+	message TEXT, 
+	user_id UUID, 
+	enrollment_id UUID, 
+	CONSTRAINT pk_learner_import_rows PRIMARY KEY (id), 
+	CONSTRAINT ck_learner_import_rows_outcome_known CHECK (outcome IN ('pending', 'enrolled', 'invited', 'refused')), 
+	CONSTRAINT ck_learner_import_rows_refused_says_why CHECK ((outcome = 'refused') = (code IS NOT NULL) AND (code IS NULL) = (message IS NULL)), 
+	CONSTRAINT uq_learner_import_rows_import_id_id UNIQUE (import_id, id), 
+	CONSTRAINT fk_learner_import_rows_import_id_learner_imports FOREIGN KEY(import_id) REFERENCES learner_imports (id), 
+	CONSTRAINT fk_learner_import_rows_user_id_users FOREIGN KEY(user_id) REFERENCES users (id), 
+	CONSTRAINT fk_learner_import_rows_enrollment_id_enrollments FOREIGN KEY(enrollment_id) REFERENCES enrollments (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "learner_import_rows" TO __organization_role__;
 
 CREATE TABLE lesson_progress (
 	enrollment_id UUID NOT NULL, 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from lms.checkout.imports.models import LearnerImport, LearnerImportRow
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.coupons.models import Coupon, CouponLearner
@@ -56,6 +57,7 @@ class TwinIds:
     grant_id: UUID = field(default_factory=new_id)
     dispute_id: UUID = field(default_factory=new_id)
     coupon_id: UUID = field(default_factory=new_id)
+    import_id: UUID = field(default_factory=new_id)
 
     def as_dict(self) -> dict[str, UUID]:
         return {one.name: getattr(self, one.name) for one in fields(self)}
@@ -226,6 +228,17 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 destination="wallet",
                 reason=canary,
             ),
+            LearnerImport(
+                id=ids.import_id,
+                run_id=ids.run_id,
+                mode="partial",
+                dry_run=False,
+                reason=canary,
+                by_admin=True,
+                ignored_columns=[],
+                rows_total=1,
+                created_by=ids.admin_id,
+            ),
             Dispute(
                 id=ids.dispute_id,
                 top_up_id=ids.top_up_id,
@@ -239,6 +252,10 @@ def settle(session: Session, ids: TwinIds, canary: str, *, mark: int = 1) -> Non
                 opened_at=now(),
             ),
         ]
+    )
+    session.flush()
+    session.add(
+        LearnerImportRow(id=new_id(), import_id=ids.import_id, line=2, email=canary, name="")
     )
     session.flush()
 

@@ -62,10 +62,16 @@ BODIES: dict[str, Any] = {
     "enrollInRun": {"payment": {"method": "wallet"}},
     "withdrawEnrollment": None,
     "enrollLearner": {"user_id": "01935b80-11aa-7d02-b3c4-9a7e5d1f2c33", "reason": "Invoice"},
+    "importLearners": {"csv": "email\nada@example.com\n", "mode": "partial", "reason": "Invoice"},
     "suspendEnrollment": {"reason": "Asked for a pause"},
     "reinstateEnrollment": {"reason": "Is back"},
     "reopenEnrollment": {"reason": "One lesson was missed"},
     "recordLessonProgress": {"viewed": True},
+    "markLessonComplete": {"reason": "Attended"},
+    "markLessonCompleteForMany": {
+        "reason": "Attended",
+        "enrollment_ids": ["01935b80-11aa-7d02-b3c4-9a7e5d1f2c33"],
+    },
     "topUpWallet": {"amount": {"amount": 100, "currency": "EUR"}, "token": "tok_success"},
     "adjustUserWallet": {"amount": {"amount": 100, "currency": "EUR"}, "reason": "Cash"},
     "createCreditGrant": {

@@ -11,11 +11,12 @@ import pytest
 from jobs import runs as handler
 from jobs.claims import claim
 from jobs.context import HandBackError, JobContext
+from jobs.run import run_work
 from lms.checkout.cancellations import cancel_run, end_enrollment
 from lms.checkout.orders import Order
 from lms.checkout.purchase import enroll
 from lms.compose import create_storage
-from lms.core.ids import new_id
+from lms.core.ids import derived_id, new_id
 from lms.core.queue import CANCEL_RUN, EXPIRE_ENROLLMENT, SETTLE_PAYMENT, Doorbell
 from tests.factories import books
 from tests.factories.contested import disputed, move
@@ -496,6 +497,38 @@ def test_more_than_are_done_at_once_are_asked_for_anew(
         left.append(read(academy, run_id)["enrollments_left"])
     assert left == [3, 1, 0]
     assert [academy.balance(person) for person in people] == [4900] * 5
+    academy.assert_books_balance()
+
+
+def test_an_enrollment_that_cannot_be_ended_holds_up_nobody_else(
+    academy: Academy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its history has the change already that ending it would write: a fault of ours."""
+    monkeypatch.setattr(handler, "ENROLLMENTS_AT_ONCE", 2)
+    run_id = academy.run()
+    (unlucky, bad), *others = [buy(academy, run_id) for _ in range(5)]
+    cancel(academy, run_id)
+    enrollment_id = UUID(bad["enrollment"]["id"])
+    (run,) = academy.rows("SELECT cancelled_at FROM course_runs WHERE id = :id", id=run_id)
+    change_id = derived_id(run["cancelled_at"], enrollment_id)
+    academy.execute_as_owner(
+        "INSERT INTO enrollment_changes (id, enrollment_id, to_state, reason)"
+        " VALUES (:id, :enrollment_id, 'active', 'misplaced')",
+        id=change_id,
+        enrollment_id=enrollment_id,
+    )
+    while read(academy, run_id)["enrollments_left"] > 1:
+        academy.do_work(CANCEL_RUN, run_id)
+    assert [academy.balance(person) for person, _ in others] == [4900] * 4
+    assert academy.balance(unlucky) == 0
+
+    (row,) = academy.work(CANCEL_RUN, run_id)
+    run_work(worker(academy), row["id"])
+    (failed,) = academy.work(CANCEL_RUN, run_id)
+    assert (failed["attempts"], failed["error"].split(":")[0]) == (1, "IntegrityError")
+    academy.execute_as_owner("DELETE FROM enrollment_changes WHERE id = :id", id=change_id)
+    see_through(academy, run_id)
+    assert academy.balance(unlucky) == 4900
     academy.assert_books_balance()
 
 

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from lms.core.queue import Doorbell
 from lms.users import invitations, operations
 from tenants.session import OrganizationScope
 from tests.factories.accounts import bearer, held, log_in, make_account, password_hash
@@ -160,7 +161,8 @@ def test_who_is_joining_right_now_is_not_invited_again(app: Flask, academy: Acad
 
     with ThreadPoolExecutor(1) as threads:
         with held(academy.database, OrganizationScope(academy.id)) as joining:
-            invitations.accept(joining.session, token, password_hash(), name=None)
+            doorbell = app.extensions["edge"].services.get(Doorbell)
+            invitations.accept(joining.session, doorbell, token, password_hash(), name=None)
             inviting = threads.submit(invite)
             joining.wait_until_in_the_way_of(inviting)
         assert inviting.result(timeout=10).json["code"] == "email_taken"
