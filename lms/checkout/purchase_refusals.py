@@ -39,7 +39,7 @@ FIND_SEATS = text("""
     SELECT s.capacity, s.waitlisted,
            (SELECT min(e.hold_until) FROM enrollments e
              WHERE e.run_id = s.run_id AND e.state = 'pending' AND e.hold_until > now()
-               AND e.payment_id IS DISTINCT FROM :payment_id) AS hold_until
+               AND e.payment_id IS DISTINCT FROM CAST(:payment_id AS uuid)) AS hold_until
       FROM run_seats s WHERE s.run_id = :run_id
 """)
 
@@ -80,7 +80,7 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     if done.attempt is None:
         raise _already_enrolled(enrollment_id)
     if not done.seated:
-        raise _refusal_of_seats(session, order)
+        raise refusal_of_seats(session, order.run_id, payment_id=order.payment_id)
     # Whoever had the last use has given it back, or the coupon was switched on, since.
     raise CouponUsedUpError("All uses of this coupon are taken.")
 
@@ -154,11 +154,20 @@ def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
 def _require_seat(session: Session, order: Order) -> None:
     """Tell of a full run before money that is missing: nobody has to pay for waiting."""
     if order.offer_id is None and not session.execute(HAS_SEAT, {"run_id": order.run_id}).scalar():
-        raise _refusal_of_seats(session, order)
+        raise refusal_of_seats(session, order.run_id)
 
 
-def _refusal_of_seats(session: Session, order: Order) -> RunFullError:
-    values = {"run_id": order.run_id, "payment_id": order.payment_id}
+def refusal_of_seats(
+    session: Session, run_id: UUID, *, payment_id: UUID | None = None
+) -> RunFullError:
+    """Tell how full a run is, and when the next seat may come free.
+
+    Args:
+        session: the organization's session.
+        run_id: which.
+        payment_id: of the purchase that is refused, whose own seat is not meant.
+    """
+    values = {"run_id": run_id, "payment_id": payment_id}
     seats = session.execute(FIND_SEATS, values).one()
     return RunFullError(
         "Every seat of this run is taken. Send `wait: true` to wait for the next one that is free.",

@@ -120,12 +120,14 @@ class InvalidArchiveError(InvalidInputError):
     """It is no archive of a course version; `entry` names the file that is wrong."""
 
     code = "invalid_archive"
+    remedy = "Export the version again, and send the file as it came."
 
 
 class ArchiveFormatError(InvalidInputError):
     """The archive is of another format, or of a newer version of it than is known here."""
 
     code = "archive_format_unsupported"
+    remedy = "Export the version anew from an installation that is not newer than this one."
 
 
 class ArchiveTooLargeError(DomainError):
@@ -133,3 +135,4 @@ class ArchiveTooLargeError(DomainError):
 
     kind = "too_large"
     code = "archive_too_large"
+    remedy = "Split the version: put a part of its modules into another course."

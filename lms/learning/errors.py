@@ -131,6 +131,7 @@ class TransferNotPossibleError(ConflictError):
     """The learner cannot go on in that run; `reason` says why."""
 
     code = "transfer_not_possible"
+    remedy = "Choose another run of the same course that takes learners, and has not got this one."
 
     def __init__(
         self,
