@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -190,6 +192,24 @@ def test_the_content_hash_is_that_of_the_content_alone(
 
     assert before == manifest_of(export(instructor, made.version_id))["content_hash"]
     assert before != manifest_of(export(instructor, draft))["content_hash"]
+
+
+def test_the_content_hash_can_be_recomputed_from_the_archive(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_published(
+        database, acme, instructor.person, outline=[["video"], ["text"]], lesson={"title": "Crème"}
+    )
+    archive = export(instructor, made.version_id)
+
+    lines = []
+    for one in anonymous(content_of(archive))["modules"]:
+        lines += [{name: one[name] for name in one if name != "lessons"}, *one["lessons"]]
+    canonical = "".join(
+        json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        for line in lines
+    )
+    assert manifest_of(archive)["content_hash"] == sha256(canonical.encode()).hexdigest()
 
 
 def test_an_archive_is_downloaded_under_the_courses_title(instructor: Api) -> None:
