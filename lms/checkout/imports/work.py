@@ -217,7 +217,9 @@ def enroll(session: Session, import_id: UUID, *, after: UUID | None, most: int) 
 
 def give_up(session: Session, import_id: UUID) -> None:
     """Say that the work failed too often; asked for anew, it goes on where it was."""
-    _finish(session, session.get_one(LearnerImport, import_id), failure=GAVE_UP)
+    importing = session.get_one(LearnerImport, import_id)
+    if importing.finished_at is None:
+        _finish(session, importing, failure=GAVE_UP)
 
 
 def _judge_held(
