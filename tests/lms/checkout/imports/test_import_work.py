@@ -200,6 +200,21 @@ def test_imports_and_learners_who_race_for_seats_fill_the_run_exactly(
         assert (found["state"], found["rows_done"]) == ("done", 12)
 
 
+def test_two_files_that_name_the_same_people_in_another_order_wait_for_each_other(
+    academy: Academy, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "ROWS_A_STATEMENT", 1)
+    run_id, people = academy.run(), joined(academy, 8)
+    imports = [
+        start(academy, admin, run_id, file_for(file), mode="all_or_nothing")
+        for file in (people, people[::-1])
+    ]
+    together(2, lambda number: academy.do_work(IMPORT, imports[number]))
+    states = sorted(read_import(academy, admin, one)["state"] for one in imports)
+    assert states == ["done", "failed"]
+    assert effects(academy, run_id) == each(8)
+
+
 def test_a_step_takes_as_many_statements_however_many_rows_it_does(
     academy: Academy, admin: Person
 ) -> None:

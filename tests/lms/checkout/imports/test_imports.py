@@ -367,11 +367,13 @@ def test_a_run_that_takes_nobody_takes_no_file(
 
 
 @pytest.mark.parametrize(("mode", "state"), [("partial", "done"), ("all_or_nothing", "failed")])
+@pytest.mark.parametrize("dry_run", [False, True])
 def test_a_run_that_has_closed_since_takes_nobody(
-    academy: Academy, admin: Person, mode: str, state: str
+    academy: Academy, admin: Person, mode: str, state: str, dry_run: bool
 ) -> None:
     run_id, [ada] = academy.run(), joined(academy)
-    import_id = start(academy, admin, run_id, file_of(f"{ada.email},"), mode=mode)
+    file = file_of(f"{ada.email},")
+    import_id = start(academy, admin, run_id, file, mode=mode, dry_run=dry_run)
     academy.execute_as_owner(
         "UPDATE course_runs SET enrollment_closes_at = now() WHERE id = :id", id=run_id
     )
