@@ -5,13 +5,16 @@ from __future__ import annotations
 from jobs import claims
 from jobs.claims import Claim
 from jobs.context import JobContext
+from lms.checkout.imports.old_rows import forget_old_rows
 from lms.checkout.old_keys import forget_old_keys
 
-KEYS_AT_ONCE = 5000
+AT_ONCE = 5000
 
 
 def forget_keys(context: JobContext, claim: Claim) -> None:
-    """Handle FORGET_KEYS: forget Idempotency-Keys older than 30 days, some at a time.
+    """Handle FORGET_KEYS: forget what is kept for a time only, some at a time.
+
+    Idempotency-Keys are kept for 30 days, the rows of imports, which hold addresses, for 90.
 
     Args:
         context: the job's.
@@ -20,8 +23,10 @@ def forget_keys(context: JobContext, claim: Claim) -> None:
     Raises:
         LostLeaseError: another worker has it by now.
     """
-    while True:
-        with context.holding(claim) as session:
-            if forget_old_keys(session, most=KEYS_AT_ONCE) < KEYS_AT_ONCE:
-                claims.finish(session, claim)
-                return
+    for forget in (forget_old_rows, forget_old_keys):
+        forgotten = AT_ONCE
+        while forgotten == AT_ONCE:
+            with context.holding(claim) as session:
+                forgotten = forget(session, most=AT_ONCE)
+    with context.holding(claim) as session:
+        claims.finish(session, claim)

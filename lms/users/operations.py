@@ -25,8 +25,8 @@ CREATE_STUDENTS = text("""
     INSERT INTO users (id, email, name, account_type)
     SELECT made.id, made.email, made.name, 'student'
       FROM unnest(CAST(:ids AS uuid[]), CAST(:emails AS text[]), CAST(:names AS text[]))
-           AS made (id, email, name)
-     ORDER BY made.email
+           WITH ORDINALITY AS made (id, email, name, place)
+     ORDER BY made.place
         ON CONFLICT (email) DO NOTHING
     RETURNING id, email
 """)
@@ -88,17 +88,13 @@ def create_students(session: Session, actor_id: UUID, people: Mapping[str, str])
     Returns:
         The new accounts' ids by address; whose account was there already is left out.
     """
-    made = {
-        row.email: row.id
-        for row in session.execute(
-            CREATE_STUDENTS,
-            {
-                "ids": [new_id() for _ in people],
-                "emails": list(people),
-                "names": list(people.values()),
-            },
-        )
+    emails = sorted(people)
+    values = {
+        "ids": [new_id() for _ in emails],
+        "emails": emails,
+        "names": [people[email] for email in emails],
     }
+    made = {row.email: row.id for row in session.execute(CREATE_STUDENTS, values)}
     for user_id in made.values():
         audit.record(
             session,

@@ -9,9 +9,11 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from sqlalchemy import make_url, text
 
 from jobs.connection import connect
+from lms.app import create_app
 from lms.compose import create_database, create_storage
 from lms.config import Settings
 from lms.core.ids import new_id
@@ -21,6 +23,7 @@ from tenants import migrator, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import PLATFORM, create_admin_engine
 from tests.factories.jobs import LEASE_SECONDS, Stack
+from tests.factories.money import Academy
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +87,18 @@ def new_organization(own_servers: Stack) -> Callable[[], UUID]:
         return organization_id
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stack_app(own_servers: Stack) -> Iterator[Flask]:
+    app = create_app(own_servers.settings)
+    yield app
+    app.extensions["edge"].database.dispose()
+
+
+@pytest.fixture
+def academy(stack: Stack, stack_app: Flask, new_organization: Callable[[], UUID]) -> Academy:
+    organization_id = new_organization()
+    engine = create_admin_engine(stack.postgres.admin_url)
+    slug = f"org-{organization_id.hex[-12:]}"
+    return Academy(stack_app, stack.database, engine, organization_id, slug)

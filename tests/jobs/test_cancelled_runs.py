@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from uuid import UUID
-
-import pytest
-from flask import Flask
-
-from lms.app import create_app
-from tenants.session import create_admin_engine
 from tests.factories.jobs import Stack, children_of, kill_all, until
 from tests.factories.money import Academy
 
@@ -18,21 +10,6 @@ SECONDS = 60
 
 LEARNERS = 120
 PRICE = 4900
-
-
-@pytest.fixture(scope="session")
-def stack_app(own_servers: Stack) -> Iterator[Flask]:
-    app = create_app(own_servers.settings)
-    yield app
-    app.extensions["edge"].database.dispose()
-
-
-@pytest.fixture
-def academy(stack: Stack, stack_app: Flask, new_organization: Callable[[], UUID]) -> Academy:
-    organization_id = new_organization()
-    engine = create_admin_engine(stack.postgres.admin_url)
-    slug = f"org-{organization_id.hex[-12:]}"
-    return Academy(stack_app, stack.database, engine, organization_id, slug)
 
 
 def test_a_run_is_worked_off_once_though_its_workers_are_killed(

@@ -14,7 +14,6 @@ from lms.checkout.imports.models import LearnerImport
 from lms.http.schemas import CONTROL, MAX_TITLE
 from lms.users.emails import normalize_email
 from lms.users.errors import InvalidEmailError
-from lms.users.schemas import MAX_EMAIL
 
 ENROLLMENT_CLOSED = "enrollment_closed"
 RUN_FULL = "run_full"
@@ -114,7 +113,7 @@ def check_addresses(
     lines: dict[str, int] = {}
     for row in rows:
         try:
-            email = normalize_email(row.email[: MAX_EMAIL + 1])
+            email = normalize_email(row.email)
         except InvalidEmailError as error:
             message = error.detail if row.email else "Has no address."
             refused.append(RowRefusal(row, "invalid_email", message))

@@ -140,6 +140,7 @@ def list_learner_import_rows(
 ) -> Page[LearnerImportRow]:
     """List what became of an import's rows, in the file's order; `outcome` picks some.
 
-    For those who teach the run, and admins; 404 for others.
+    For those who teach the run, and admins; 404 for others. Rows are forgotten 90 days after the
+    import has ended, because they are personal data; its counts stay.
     """
     return queries.import_rows(call.session, call.actor, import_id, **query)

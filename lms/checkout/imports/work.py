@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout import holds
@@ -56,14 +55,15 @@ HOLD_RUN = text("""
        FOR SHARE
 """)
 
-# As `enroll_statement.GRANT_SEAT` does for one. Who has not joined has nothing to pay for yet.
+# As `enroll_statement.GRANT_SEAT` does for one. Who has not joined has nothing to pay for yet. In
+# the order that is given, so that two imports of the same people wait for each other in one order.
 ENROLL = text("""
     WITH due AS (
         SELECT *
           FROM unnest(CAST(:user_ids AS uuid[]), CAST(:payment_ids AS uuid[]),
                       CAST(:enrollment_ids AS uuid[]), CAST(:change_ids AS uuid[]),
-                      CAST(:joined AS boolean[]))
-               AS due (user_id, payment_id, enrollment_id, change_id, has_joined)
+                      CAST(:joined AS boolean[])) WITH ORDINALITY
+               AS due (user_id, payment_id, enrollment_id, change_id, has_joined, place)
     ), payment AS (
         INSERT INTO payments
                (id, user_id, run_id, amount, currency, method, state, succeeded_at, refund_policy)
@@ -71,7 +71,7 @@ ENROLL = text("""
                r.refund_policy
           FROM due JOIN course_runs r ON r.id = :run_id
          WHERE due.has_joined
-         ORDER BY due.user_id
+         ORDER BY due.place
             ON CONFLICT DO NOTHING
         RETURNING id
     ), enrolled AS (
@@ -87,7 +87,7 @@ ENROLL = text("""
           FROM due JOIN course_runs r ON r.id = :run_id
           LEFT JOIN payment ON payment.id = due.payment_id
          WHERE payment.id IS NOT NULL OR NOT due.has_joined
-         ORDER BY due.user_id
+         ORDER BY due.place
             ON CONFLICT DO NOTHING
         RETURNING id, state
     ), recorded AS (
@@ -170,7 +170,7 @@ def check(session: Session, import_id: UUID) -> Step:
     rows, wrong = check_addresses(_pending(session, importing, after=None, most=MAX_ROWS))
     values = {"ids": [row.id for row in rows], "emails": [row.email for row in rows]}
     session.execute(NORMALISE, values)
-    judgement = judge(session, importing, rows, hold=False)
+    judgement = _judge(session, importing, rows, hold=False)
     if importing.dry_run or importing.mode == "all_or_nothing":
         judgement = judgement.cut_to(seats_left(session, importing.run_id))
     _refuse(session, importing, [*wrong, *judgement.refused])
@@ -200,9 +200,9 @@ def enroll(session: Session, import_id: UUID, *, after: UUID | None, most: int) 
     importing = session.get_one(LearnerImport, import_id)
     is_whole = importing.mode == "all_or_nothing"
     most = MAX_ROWS if is_whole else most
-    run = session.execute(HOLD_RUN, {"run_id": importing.run_id}).one()
     rows = _pending(session, importing, after=after, most=most)
-    judgement = _judge_held(session, importing, run, rows)
+    judgement = _judge(session, importing, rows, hold=True)
+    judgement = judgement.cut_to(seats_left(session, importing.run_id))
     _refuse(session, importing, judgement.refused)
     if is_whole and judgement.refused:
         _finish(session, importing, failure=ROWS_REFUSED)
@@ -217,27 +217,31 @@ def enroll(session: Session, import_id: UUID, *, after: UUID | None, most: int) 
 
 def give_up(session: Session, import_id: UUID) -> None:
     """Say that the work failed too often; asked for anew, it goes on where it was."""
-    _finish(session, session.get_one(LearnerImport, import_id), failure=GAVE_UP)
+    importing = session.get_one(LearnerImport, import_id)
+    if importing.finished_at is None:
+        _finish(session, importing, failure=GAVE_UP)
 
 
-def _judge_held(
-    session: Session, importing: LearnerImport, run: Row[Any], rows: Sequence[PendingRow]
+def _judge(
+    session: Session, importing: LearnerImport, rows: Sequence[PendingRow], *, hold: bool
 ) -> Judgement:
+    """Decide what becomes of rows in the run as it is; it does not change until the commit."""
+    run = session.execute(HOLD_RUN, {"run_id": importing.run_id}).one()
     if not run.is_open:
         message = "This run does not take enrollments now."
         return Judgement([], [RowRefusal(row, ENROLLMENT_CLOSED, message) for row in rows])
     if run.price_amount > 0 and not importing.by_admin:
         message = "This run costs money by now; only admins give its seats away."
         return Judgement([], [RowRefusal(row, "forbidden", message) for row in rows])
-    judgement = judge(session, importing, rows, hold=True)
-    return judgement.cut_to(seats_left(session, importing.run_id))
+    return judge(session, importing, rows, hold=hold)
 
 
 def _enroll(session: Session, importing: LearnerImport, accepted: Sequence[Acceptance]) -> None:
     if not accepted:
         return
-    for start in range(0, len(accepted), ROWS_A_STATEMENT):
-        _enroll_some(session, importing, accepted[start : start + ROWS_A_STATEMENT])
+    ordered = sorted(accepted, key=lambda one: one.row.email)
+    for start in range(0, len(ordered), ROWS_A_STATEMENT):
+        _enroll_some(session, importing, ordered[start : start + ROWS_A_STATEMENT])
     # Last, because everybody who enrolls in the run waits from here on until the commit.
     values = {"run_id": importing.run_id, "seats": len(accepted)}
     if session.execute(TAKE_SEATS, values).one_or_none() is None:

@@ -122,7 +122,7 @@ def test_a_key_that_somebody_holds_is_left_for_the_next_day(academy: Academy) ->
 def test_the_worker_forgets_all_of_them_some_at_a_time(
     academy: Academy, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(housekeeping, "KEYS_AT_ONCE", at_once)
+    monkeypatch.setattr(housekeeping, "AT_ONCE", at_once)
     keys = [bought(academy) for _ in range(3)]
     for key in keys:
         let_days_pass(academy, key, 31)

@@ -227,6 +227,27 @@ def test_a_seat_whose_hold_has_run_out_is_given_to_the_file(
 
 
 @pytest.mark.parametrize("mode", ["partial", "all_or_nothing"])
+def test_a_seat_for_which_others_wait_is_not_given_to_the_file(
+    academy: Academy, admin: Person, mode: str
+) -> None:
+    run_id, [ada] = academy.run(price=0, capacity=1), joined(academy)
+    assert academy.enroll(academy.person(), run_id, "free").status_code == 201
+    body = {"payment": {"method": "free"}, "wait": True}
+    waiting = academy.post(f"/runs/{run_id}/enrollments", academy.person(), body)
+    assert waiting.get_json()["enrollment"]["state"] == "waitlisted"
+    academy.execute_as_owner("UPDATE run_seats SET capacity = 2 WHERE run_id = :id", id=run_id)
+    made = run_import(academy, admin, run_id, file_of(f"{ada.email},"), mode=mode)
+    assert codes(rows_of(academy, admin, made["id"])) == [(2, "refused", "run_full")]
+    assert academy.seats_taken(run_id) == 1
+
+
+def test_staff_need_no_approval_for_whom_they_import(academy: Academy, admin: Person) -> None:
+    run_id, [ada] = academy.run(approval_required=True), joined(academy)
+    made = run_import(academy, admin, run_id, file_of(f"{ada.email},"))
+    assert counts(made) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["partial", "all_or_nothing"])
 def test_a_dry_run_tells_what_would_be_and_does_nothing(
     academy: Academy, admin: Person, mode: str
 ) -> None:
@@ -346,11 +367,13 @@ def test_a_run_that_takes_nobody_takes_no_file(
 
 
 @pytest.mark.parametrize(("mode", "state"), [("partial", "done"), ("all_or_nothing", "failed")])
+@pytest.mark.parametrize("dry_run", [False, True])
 def test_a_run_that_has_closed_since_takes_nobody(
-    academy: Academy, admin: Person, mode: str, state: str
+    academy: Academy, admin: Person, mode: str, state: str, dry_run: bool
 ) -> None:
     run_id, [ada] = academy.run(), joined(academy)
-    import_id = start(academy, admin, run_id, file_of(f"{ada.email},"), mode=mode)
+    file = file_of(f"{ada.email},")
+    import_id = start(academy, admin, run_id, file, mode=mode, dry_run=dry_run)
     academy.execute_as_owner(
         "UPDATE course_runs SET enrollment_closes_at = now() WHERE id = :id", id=run_id
     )

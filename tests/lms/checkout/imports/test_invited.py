@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from lms.core.ids import new_id
+from tests.factories import books
 from tests.factories.accounts import held
 from tests.factories.importing import (
     IMPORT,
@@ -116,7 +117,7 @@ def test_whoever_joins_while_the_file_enrolls_them_is_in_all_the_same(
 ) -> None:
     """They join in the middle: then they are enrolled as anybody who has joined."""
     run_id, address = academy.run(), new_address()
-    token = invite(academy, admin, address)
+    invite(academy, admin, address)
     import_id = start(academy, admin, run_id, file_of(f"{address},"))
     with ThreadPoolExecutor(1) as pool, held(academy.database, academy.scope) as joining:
         joining.sql("UPDATE users SET password_hash = 'set' WHERE email = :email", email=address)
@@ -127,7 +128,6 @@ def test_whoever_joins_while_the_file_enrolls_them_is_in_all_the_same(
     assert row["outcome"] == "enrolled"
     assert stored(academy, row["enrollment_id"])["state"] == "active"
     assert read_import(academy, admin, import_id)["state"] == "done"
-    del token
 
 
 def test_somebody_who_has_an_account_but_has_not_joined_waits_too(
@@ -189,3 +189,9 @@ def test_who_was_invited_leaves_a_cancelled_run_and_does_not_come_in_later(
     assert (found["state"], found["awaiting"], found["payment_id"]) == ("cancelled", None, None)
     assert academy.seats_taken(run_id) == 0
     academy.assert_books_balance()
+
+
+def test_seats_that_wait_leave_books_that_agree(school: Academy) -> None:
+    admin, run_id = school.person("admin"), school.run()
+    import_one(school, admin, run_id, new_address())
+    assert books.check(school).findings == []
