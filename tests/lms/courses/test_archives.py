@@ -73,7 +73,7 @@ def new_course(api: Api) -> str:
 
 
 def export(api: Api, version_id: object) -> bytes:
-    answer = api.get(f"/course-versions/{version_id}/archive")
+    answer = api.get(f"/course-versions/{version_id}/export")
     assert answer.status_code == 200, answer.text
     return answer.data
 
@@ -216,7 +216,7 @@ def test_an_archive_is_downloaded_under_the_courses_title(instructor: Api) -> No
     course_id = instructor.post("/courses", {"title": 'Über "Espresso"/Filter'}).json["id"]
     draft = instructor.post(f"/courses/{course_id}/versions", {}).json["id"]
 
-    answer = instructor.get(f"/course-versions/{draft}/archive")
+    answer = instructor.get(f"/course-versions/{draft}/export")
 
     assert answer.content_type == "application/zip"
     assert int(answer.headers["Content-Length"]) == len(answer.data)
@@ -230,12 +230,12 @@ def test_an_archive_is_downloaded_under_the_courses_title(instructor: Api) -> No
 def test_versions_are_exported_by_those_who_teach_the_course(
     instructor: Api, colleague: Api, student: Api, admin: Api, database: Database, acme: UUID
 ) -> None:
-    path = f"/course-versions/{make_draft(database, acme, instructor.person).version_id}/archive"
+    path = f"/course-versions/{make_draft(database, acme, instructor.person).version_id}/export"
 
     assert student.get(path).status_code == 403
     assert colleague.get(path).status_code == 404
     assert admin.get(path).status_code == 200
-    assert admin.get(f"/course-versions/{new_id()}/archive").status_code == 404
+    assert admin.get(f"/course-versions/{new_id()}/export").status_code == 404
 
 
 def test_exporting_takes_as_many_statements_for_a_thousand_lessons_as_for_four(
