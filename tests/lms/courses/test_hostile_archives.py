@@ -160,7 +160,7 @@ def test_a_file_that_unpacks_to_more_than_is_taken_is_refused(name: str) -> None
 
     error = refused(bomb, ArchiveTooLargeError)
 
-    assert error.params == {"entry": name, "limit_bytes": limit}
+    assert error.params == {"remedy": error.remedy, "entry": name, "limit_bytes": limit}
 
 
 def test_a_bomb_that_says_it_is_small_is_not_unpacked() -> None:
@@ -183,7 +183,11 @@ def test_a_crowd_of_values_is_refused_before_they_are_made(crowd: bytes) -> None
         zipped({"manifest.json": MANIFEST, "version.json": content}), ArchiveTooLargeError
     )
 
-    assert error.params == {"entry": "version.json", "limit_values": MAX_VALUES}
+    assert error.params == {
+        "remedy": error.remedy,
+        "entry": "version.json",
+        "limit_values": MAX_VALUES,
+    }
 
 
 def test_commas_in_texts_are_no_values() -> None:
@@ -222,7 +226,7 @@ def test_json_that_no_store_can_hold_is_refused(name: str, raw: bytes) -> None:
 def test_another_format_is_told_from_a_broken_archive(manifest: dict[str, Any]) -> None:
     error = refused(packed(CONTENT, manifest), ArchiveFormatError)
 
-    assert error.params == {"format": "course-version", "format_version": 1}
+    assert error.params == {"remedy": error.remedy, "format": "course-version", "format_version": 1}
 
 
 @pytest.mark.parametrize(
@@ -317,7 +321,7 @@ def test_the_answer_to_many_mistakes_has_an_end() -> None:
 def test_more_than_a_version_may_have_is_refused(modules: list[Any], limit: int) -> None:
     error = refused(packed({"modules": modules}), VersionFullError)
 
-    assert error.params == {"limit": limit}
+    assert error.params == {"remedy": error.remedy, "limit": limit}
 
 
 def test_as_much_as_a_version_may_have_is_taken() -> None:
