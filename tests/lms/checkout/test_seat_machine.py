@@ -27,7 +27,7 @@ from tests.lms.checkout.waiting import PRICE, accept, ask, let_hold_run_out
 LEARNERS = 6
 STEPS = 40
 SHORT_EXAMPLES = 12
-LONG_EXAMPLES = 150
+LONG_EXAMPLES = 100
 RICH = 1_000_000
 BECAUSE = {"reason": "Asked for."}
 ENDS = {
@@ -75,6 +75,13 @@ class SeatMachine(RuleBasedStateMachine):
     def are_in(self, number: int, *states: str) -> bool:
         return self.states[number] in states
 
+    def any_offered(self) -> bool:
+        return "offered" in self.states
+
+    def one_offered(self, number: int) -> int:
+        offered = [one for one, state in enumerate(self.states) if state == "offered"]
+        return offered[number % len(offered)]
+
     def put(self, number: int, state: str) -> None:
         self.met[f"{self.states[number]} -> {state}"] += 1
         self.states[number] = state
@@ -104,8 +111,10 @@ class SeatMachine(RuleBasedStateMachine):
 
     @rule(number=learners)
     def leave(self, number: int) -> None:
-        if self.ids[number] is None:
-            return
+        if self.ids[number] is not None:
+            self.leave_as(number)
+
+    def leave_as(self, number: int) -> None:
         answer = self.academy.post(self.path(number, "withdraw"), self.people[number])
         state = self.states[number] or ""
         if state not in ENDS:
@@ -116,8 +125,21 @@ class SeatMachine(RuleBasedStateMachine):
             self.line.remove(number)
         self.put(number, ENDS[state])
 
+    @precondition(lambda self: self.any_offered())
     @rule(number=learners)
     def accept_an_offer(self, number: int) -> None:
+        number = self.one_offered(number)
+        answer = accept(self.academy, self.people[number], self.ids[number] or "")
+        assert answer.status_code == 201, answer.text
+        self.put(number, "active")
+
+    @precondition(lambda self: self.any_offered())
+    @rule(number=learners)
+    def give_an_offer_back(self, number: int) -> None:
+        self.leave_as(self.one_offered(number))
+
+    @rule(number=learners)
+    def accept_what_may_be_no_offer(self, number: int) -> None:
         if self.ids[number] is None:
             return
         answer = accept(self.academy, self.people[number], self.ids[number] or "")
@@ -189,17 +211,18 @@ class SeatMachine(RuleBasedStateMachine):
 
     # --- what happens by itself
 
+    @precondition(lambda self: self.any_offered())
     @rule(number=learners)
-    def time_passes(self, number: int) -> None:
-        if self.are_in(number, "offered"):
-            let_hold_run_out(self.academy, self.ids[number] or "")
-            self.academy.do_work(EXPIRE_ENROLLMENT, self.ids[number] or "")
-            self.put(number, "expired")
+    def an_offer_lapses(self, number: int) -> None:
+        number = self.one_offered(number)
+        let_hold_run_out(self.academy, self.ids[number] or "")
+        self.academy.do_work(EXPIRE_ENROLLMENT, self.ids[number] or "")
+        self.put(number, "expired")
 
+    @precondition(lambda self: bool(self.line) and self.taken < self.capacity)
     @rule()
     def seats_are_offered(self) -> None:
-        if self.academy.work(OFFER_SEATS, self.run_id):
-            self.academy.do_work(OFFER_SEATS, self.run_id)
+        self.academy.do_work(OFFER_SEATS, self.run_id)
         while self.line and self.taken < self.capacity:
             self.put(self.line.pop(0), "offered")
 
