@@ -5,6 +5,7 @@ PORT ?= 8000
 VIDEO ?=
 ONCE ?=
 DATA ?=
+WORKERS ?= 2
 ARGS ?=
 
 BIN := .venv/bin
@@ -34,8 +35,9 @@ help: ## list the targets
 run: .venv/.installed-run ## start everything and walk through the main job (PORT=8010, VIDEO=path.mp4, DATA=folder, ONCE=1 to stop after it)
 	exec $(BIN)/lms up --port "$(PORT)" $(if $(DATA),--data "$(DATA)") $(if $(VIDEO),--video "$(VIDEO)") $(if $(filter 1 true yes,$(ONCE)),--once)
 
-test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wallet" picks some)
-	exec $(BIN)/pytest -m "not long" $(ARGS)
+# Each worker has servers of its own. One takes a whole file, whose fixtures are often made once for all of it.
+test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wallet" picks some, WORKERS=0 is for a debugger)
+	exec $(BIN)/pytest -m "not long" -n "$(WORKERS)" --dist loadfile $(ARGS)
 
 test-long: .venv/.installed-dev ## run the full form of the storm and chaos tests
 	exec $(BIN)/pytest -m long $(ARGS)

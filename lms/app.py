@@ -24,6 +24,7 @@ from lms.core.queue import Doorbell
 from lms.core.storage.base import Storage
 from lms.coupons import views as coupon_views
 from lms.courses import (
+    archive_views,
     authoring_views,
     content_views,
     instructor_views,
@@ -64,6 +65,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     version_views.blp,
     content_views.blp,
     authoring_views.blp,
+    archive_views.blp,
     media_file_views.blp,
     video_views.blp,
     run_views.blp,

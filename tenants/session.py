@@ -259,7 +259,7 @@ class Database:
                 "prepare_threshold": PREPARED_AFTER if prepared_statements else None,
             },
         )
-        event.listen(self._engine, "connect", self._keep_statements)
+        event.listen(self._engine, "connect", self._set_up)
         event.listen(self._engine, "before_cursor_execute", binding.name_organization, retval=True)
         event.listen(self._engine, "rollback", binding.roll_back)
         event.listen(self._engine, "checkin", self._take_back)
@@ -275,8 +275,10 @@ class Database:
             record.invalidate()
             record.info.clear()
 
-    def _keep_statements(self, driver: psycopg.Connection[Any], _record: object) -> None:
+    def _set_up(self, driver: psycopg.Connection[Any], _record: object) -> None:
         driver.prepared_max = self._statements_per_connection
+        # For results that are read as they are used (`yield_per`); with the same placeholders.
+        driver.server_cursor_factory = psycopg.RawServerCursor
 
     @contextmanager
     def transaction(self, scope: Scope, *first: PipelinedQuery) -> Iterator[Session]:

@@ -22,6 +22,7 @@ from lms.embedded.redis import EmbeddedRedis
 from tenants import ddl, provisioning
 from tenants.provisioning import NewOrganization
 from tenants.session import Database, create_admin_engine
+from tests.faults.stand import Stand, running_stand
 from tests.servers import choice
 
 SECRET = "0123456789abcdef0123456789abcdef-test"
@@ -202,3 +203,14 @@ def acme(make_organization: Callable[..., UUID]) -> UUID:
 @pytest.fixture(scope="session")
 def globex(make_organization: Callable[..., UUID]) -> UUID:
     return make_organization("globex", name="Globex Learning")
+
+
+@pytest.fixture(scope="session")
+def shared_stand() -> Iterator[Stand]:
+    """The product's real processes, for tests of faults and from end to end."""
+    folder = Path(tempfile.mkdtemp(prefix="lms-faults-"))
+    try:
+        with running_stand(folder) as stand:
+            yield stand
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -12,11 +12,10 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from lms.checkout.enroll_statement import MOMENT, TAKES_ENROLLMENTS
-from lms.checkout.purchase_refusals import refuse_application
+from lms.checkout.purchase_refusals import refusal_of_seats, refuse_application
 from lms.core import queue
 from lms.core.actor import Actor
 from lms.core.ids import new_id
-from lms.enrollments.errors import RunFullError
 from lms.enrollments.models import Enrollment
 
 # Run (shared), enrollment, seats: the order of every enrolling. What is agreed to be charged from
@@ -137,7 +136,7 @@ def request_approval(
     if not done.enrolled:
         refuse_application(session, actor, run_id)
     if not done.seated:
-        raise RunFullError("Every seat of this run is taken.")
+        raise refusal_of_seats(session, run_id)
     return session.get_one(Enrollment, enrollment_id)
 
 

@@ -32,11 +32,14 @@ from lms.payments.errors import (
 )
 from lms.payments.models import Wallet
 
+HAS_SEAT = text("""
+    SELECT capacity IS NULL OR taken + waitlisted < capacity FROM run_seats WHERE run_id = :run_id
+""")
 FIND_SEATS = text("""
     SELECT s.capacity, s.waitlisted,
            (SELECT min(e.hold_until) FROM enrollments e
              WHERE e.run_id = s.run_id AND e.state = 'pending' AND e.hold_until > now()
-               AND e.payment_id IS DISTINCT FROM :payment_id) AS hold_until
+               AND e.payment_id IS DISTINCT FROM CAST(:payment_id AS uuid)) AS hold_until
       FROM run_seats s WHERE s.run_id = :run_id
 """)
 
@@ -72,11 +75,12 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     if not done.run:
         raise _refusal_of_method(order, price)
     if order.method == "wallet" and done.amount is None and enrollment_id is None:
+        _require_seat(session, order)
         raise _refusal_of_wallet(session, actor, price)
     if done.attempt is None:
         raise _already_enrolled(enrollment_id)
     if not done.seated:
-        raise _refusal_of_seats(session, order)
+        raise refusal_of_seats(session, order.run_id, payment_id=order.payment_id)
     # Whoever had the last use has given it back, or the coupon was switched on, since.
     raise CouponUsedUpError("All uses of this coupon are taken.")
 
@@ -147,8 +151,23 @@ def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
     )
 
 
-def _refusal_of_seats(session: Session, order: Order) -> RunFullError:
-    values = {"run_id": order.run_id, "payment_id": order.payment_id}
+def _require_seat(session: Session, order: Order) -> None:
+    """Tell of a full run before money that is missing: nobody has to pay for waiting."""
+    if order.offer_id is None and not session.execute(HAS_SEAT, {"run_id": order.run_id}).scalar():
+        raise refusal_of_seats(session, order.run_id)
+
+
+def refusal_of_seats(
+    session: Session, run_id: UUID, *, payment_id: UUID | None = None
+) -> RunFullError:
+    """Tell how full a run is, and when the next seat may come free.
+
+    Args:
+        session: the organization's session.
+        run_id: which.
+        payment_id: of the purchase that is refused, whose own seat is not meant.
+    """
+    values = {"run_id": run_id, "payment_id": payment_id}
     seats = session.execute(FIND_SEATS, values).one()
     return RunFullError(
         "Every seat of this run is taken. Send `wait: true` to wait for the next one that is free.",

@@ -12,7 +12,7 @@ from lms.checkout.refunds import Destination
 from lms.coupons.errors import BUYERS_REFUSALS
 from lms.coupons.schemas import CouponCode
 from lms.enrollments.schemas import EnrollmentOut
-from lms.http.schemas import Schema, Text, UtcDateTime
+from lms.http.schemas import Boolean, Schema, Text, UtcDateTime
 from lms.payments.schemas import (
     FOR_THE_LEARNER,
     MAX_TOKEN,
@@ -58,14 +58,14 @@ class EnrollmentIn(Schema):
         metadata={"description": "Code of a coupon; with it, the price is less.", "example": None},
     )
 
-    wait = ma.fields.Boolean(
+    wait = Boolean(
         load_default=False,
         metadata={
             "description": "Join the waiting list when the run is full. Money that arrives when the"
             " held seat is gone waits for the next one then, and is not given back at once."
         },
     )
-    pay_automatically = ma.fields.Boolean(
+    pay_automatically = Boolean(
         load_default=False,
         metadata={
             "description": "While you wait for a seat or for approval nothing is paid. As soon as"

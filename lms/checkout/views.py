@@ -81,8 +81,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     `pay_automatically`. 402: `insufficient_funds` (with `balance` and `missing`) or
     `payment_declined` (with `decline_code`). 409: `run_full` (with `capacity`, `waitlisted` and
     `next_hold_until`, or with the `refund` of money that came too late), `enrollment_closed` (with
-    `opens_at` and `closes_at`), `already_enrolled`, `payment_method_not_possible` (with what is
-    expected), `currency_mismatch`, `wallet_frozen` (with what is `owed`),
+    `opens_at` and `closes_at`), `run_changed`, `already_enrolled`, `payment_method_not_possible`
+    (with what is expected), `currency_mismatch`, `wallet_frozen` (with what is `owed`),
     `provider_not_configured`; and when the coupon is not taken, `coupon_unknown`,
     `coupon_not_for_run`, `coupon_currency_mismatch`, `coupon_not_yet_valid` (with `valid_from`),
     `coupon_expired` (with `valid_until`), `coupon_already_used`, `coupon_used_up`,

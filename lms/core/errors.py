@@ -30,8 +30,9 @@ Kind = Literal[
 class DomainError(Exception):
     """A rule said no.
 
-    Subclasses set `kind` and `code`; instances carry a message for people and parameters for
-    programs (ids, limits, what is allowed), which the problem document shows as they are.
+    Subclasses set `kind` and `code`, and with `remedy` what would change it; instances carry a
+    message for people and parameters for programs (ids, limits, what is allowed, a `remedy` of
+    their own), which the problem document shows as they are.
 
     Args:
         detail: one or two sentences: what is wrong and what to do next.
@@ -41,6 +42,7 @@ class DomainError(Exception):
 
     kind: ClassVar[Kind] = "conflict"
     code: ClassVar[str] = "conflict"
+    remedy: ClassVar[str | None] = None
 
     def __init__(
         self, detail: str, *, errors: list[dict[str, str]] | None = None, **params: Any
@@ -48,7 +50,7 @@ class DomainError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
-        self.params = params
+        self.params = params if self.remedy is None else {"remedy": self.remedy, **params}
 
 
 class NotFoundError(DomainError):

@@ -62,7 +62,9 @@ def create_coupon(session: Session, actor: Actor, values: Mapping[str, Any]) -> 
         .returning(Coupon)
     ).first()
     if coupon is None:
-        raise CouponCodeTakenError(f"There is a coupon with the code {values['code']} already.")
+        raise CouponCodeTakenError(
+            f"There is a coupon with the code {values['code']} already.", coupon_code=values["code"]
+        )
     _record(session, actor, "coupon.create", coupon.id, after=_audited(coupon))
     return coupon
 

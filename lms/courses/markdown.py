@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib.metadata import version
 
 import nh3
 from markdown_it import MarkdownIt
@@ -36,6 +37,10 @@ characters could become megabytes; with more, tables stay text."""
 
 LINK_REL = "noopener noreferrer nofollow"
 SCHEMES = frozenset({"http", "https", "mailto"})
+
+RENDERER = f"1, markdown-it-py {version('markdown-it-py')}, nh3 {version('nh3')}"
+"""What the HTML of the same Markdown depends on. Raise the number when a rule of this module is
+another, or clients keep drafts as they were rendered before."""
 
 # CommonMark. HTML in it becomes text, so that authors see that it does nothing.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])

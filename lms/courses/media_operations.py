@@ -231,5 +231,7 @@ def _require_draft(session: Session, version_id: UUID) -> None:
     )
     if state != "draft":
         raise VersionPublishedError(
-            "Published versions do not change; make a draft of the course and add files there."
+            "Published versions do not change; make a draft of the course and add files there.",
+            state=state,
+            version_id=str(version_id),
         )

@@ -98,10 +98,7 @@ def outline_of(tree: Tree) -> dict[str, Any]:
     in it, so that a later renderer changes nothing of what learners see.
     """
     outline = unrendered_outline_of(tree)
-    for module in outline["modules"]:
-        for lesson in module["lessons"]:
-            lesson["content_html"] = to_html(lesson["content"])
-    return outline
+    return {**outline, "modules": rendered(outline["modules"])}
 
 
 def unrendered_outline_of(tree: Tree) -> dict[str, Any]:
@@ -115,6 +112,20 @@ def unrendered_outline_of(tree: Tree) -> dict[str, Any]:
         },
         "modules": [_module(tree, module) for module in tree.modules],
     }
+
+
+def rendered(modules: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return an unrendered outline's modules with `content_html` in each of their lessons."""
+    return [
+        {
+            **module,
+            "lessons": [
+                {**lesson, "content_html": to_html(lesson["content"])}
+                for lesson in module["lessons"]
+            ],
+        }
+        for module in modules
+    ]
 
 
 def rules_of(tree: Tree) -> dict[str, Any]:

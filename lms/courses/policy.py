@@ -70,7 +70,9 @@ def check_owner(actor: Actor, owner_id: UUID) -> None:
         NotCourseOwnerError: the actor only co-teaches it.
     """
     if not actor.is_admin and actor.user_id != owner_id:
-        raise NotCourseOwnerError("Only the course's owner and admins choose who teaches it.")
+        raise NotCourseOwnerError(
+            "Only the course's owner and admins choose who teaches it.", owner_id=str(owner_id)
+        )
 
 
 def completion_for(kind: str, given: dict[str, Any] | None) -> dict[str, Any]:
@@ -241,4 +243,4 @@ def shifted(moment: datetime, by: timedelta) -> datetime:
 
 def _check_room(what: str, count: int, limit: int) -> None:
     if count > limit:
-        raise VersionFullError(f"A version has at most {limit} {what}.", limit=limit)
+        raise VersionFullError(f"A version has at most {limit} {what}.", of=what, limit=limit)

@@ -24,7 +24,7 @@ from lms.courses.models import (
     MediaFile,
     Module,
 )
-from lms.courses.outline import LessonMedia, Tree, outline_of
+from lms.courses.outline import LessonMedia, Tree, unrendered_outline_of
 from lms.courses.pages import page_in_order
 from lms.media.models import MediaAsset, Video
 from lms.users.models import User
@@ -244,9 +244,9 @@ def list_lessons(
 
 
 def draft_outline(session: Session, version_id: UUID) -> dict[str, Any]:
-    """Return a version's content from its own tables, in the shape of a published outline.
+    """Return a version's content from its own tables: a published outline without its HTML.
 
-    Four statements, whatever the size. Asks nobody's permission.
+    Four statements, whatever the size; `outline.rendered` adds the HTML. Asks nobody's permission.
 
     Raises:
         NotFoundError: there is no such version.
@@ -254,7 +254,7 @@ def draft_outline(session: Session, version_id: UUID) -> dict[str, Any]:
     version = session.get(CourseVersion, version_id)
     if version is None:
         raise NotFoundError("There is no such version.")
-    return outline_of(load_tree(session, version))
+    return unrendered_outline_of(load_tree(session, version))
 
 
 def load_tree(session: Session, version: CourseVersion) -> Tree:

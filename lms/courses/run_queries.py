@@ -96,6 +96,11 @@ def runs_visible_to(actor: Actor) -> ColumnElement[bool]:
     return CourseRun.state == "scheduled"
 
 
+def runs_known_to(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition that the actor may see a run, or is enrolled in it whatever it is."""
+    return or_(runs_visible_to(actor), learns_in_run(actor))
+
+
 def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
     """Return a run that the actor may see, or is enrolled in whatever became of it.
 
@@ -112,7 +117,7 @@ def run_of(session: Session, actor: Actor, run_id: UUID) -> RunView:
             enrollments_left(),
         )
         .join(RunSeats, RunSeats.run_id == CourseRun.id)
-        .where(CourseRun.id == run_id, or_(runs_visible_to(actor), learns_in_run(actor)))
+        .where(CourseRun.id == run_id, runs_known_to(actor))
     ).first()
     if row is None:
         raise NotFoundError("There is no such run for you.")
@@ -135,8 +140,8 @@ def taught_run(session: Session, actor: Actor, run_id: UUID) -> CourseRun:
 
 
 def list_runs(session: Session, actor: Actor, *, limit: int, cursor: str | None) -> Page[RunView]:
-    """Return one page of the runs that the actor may see, oldest first."""
-    query = select(CourseRun).where(runs_visible_to(actor))
+    """Return one page of the runs that the actor may see or is enrolled in, oldest first."""
+    query = select(CourseRun).where(runs_known_to(actor))
     page = paginate(session, query, CourseRun.id, limit=limit, cursor=cursor)
     return Page(_views(session, page.items), page.next_cursor)
 
@@ -144,13 +149,13 @@ def list_runs(session: Session, actor: Actor, *, limit: int, cursor: str | None)
 def list_runs_of_course(
     session: Session, actor: Actor, course_id: UUID, *, limit: int, cursor: str | None
 ) -> Page[RunView]:
-    """Return one page of a course's runs that the actor may see, oldest first.
+    """Return one page of a course's runs that the actor may see or is enrolled in, oldest first.
 
     Raises:
         NotFoundError: no such course for them.
     """
     visible_course(session, actor, course_id)
-    query = select(CourseRun).where(CourseRun.course_id == course_id, runs_visible_to(actor))
+    query = select(CourseRun).where(CourseRun.course_id == course_id, runs_known_to(actor))
     page = paginate(session, query, CourseRun.id, limit=limit, cursor=cursor)
     return Page(_views(session, page.items), page.next_cursor)
 

@@ -37,7 +37,8 @@ blp = TenantBlueprint(
 def list_runs_of_course(call: Call, query: dict[str, Any], course_id: UUID) -> Page[RunView]:
     """List a course's runs, oldest first.
 
-    Students see those that are scheduled.
+    Students see those that are scheduled, and those that they are or were enrolled in, whatever
+    became of them.
     """
     return queries.list_runs_of_course(call.session, call.actor, course_id, **query)
 
@@ -100,7 +101,8 @@ def rerun(call: Call, body: dict[str, Any], run_id: UUID) -> RunView:
 def list_runs(call: Call, query: dict[str, Any]) -> Page[RunView]:
     """List runs, oldest first.
 
-    Instructors see the runs of courses they teach, admins all, students those that are scheduled.
+    Instructors see the runs of courses they teach, admins all, students those that are
+    scheduled. All see the runs that they are or were enrolled in, also archived and cancelled ones.
     """
     return queries.list_runs(call.session, call.actor, **query)
 

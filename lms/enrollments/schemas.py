@@ -8,7 +8,7 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.enrollments.transitions import State
-from lms.http.schemas import Integer, PageQuery, Schema, Text, UtcDateTime
+from lms.http.schemas import PageQuery, QueryInteger, Schema, Text, UtcDateTime
 
 STATES = get_args(State)
 MAX_POSITION = 1_000_000
@@ -115,10 +115,10 @@ class PlaceOut(Schema):
 class WaitlistQuery(Schema):
     """Which part of a waiting list."""
 
-    from_position = Integer(
+    from_position = QueryInteger(
         minimum=1, maximum=MAX_POSITION, load_default=1, metadata={"example": 1}
     )
-    limit = Integer(minimum=1, maximum=100, load_default=50, metadata={"example": 50})
+    limit = QueryInteger(minimum=1, maximum=100, load_default=50, metadata={"example": 50})
 
 
 class WaitlistOut(Schema):

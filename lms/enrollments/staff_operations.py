@@ -54,11 +54,12 @@ def suspend(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str)
 def reinstate(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
     """Open a suspended enrollment's content again, with its progress and first dates.
 
-    One that an upgrade of its run brought to 100 percent meanwhile is completed by it. Arguments
-    and refusals as of `suspend`, from `suspended`.
+    One that an upgrade of its run brought to 100 percent meanwhile is completed by it; one that had
+    been completed and reopened before stays open. Arguments and refusals as of `suspend`, from
+    `suspended`.
     """
     enrollment = _change(session, actor, enrollment_id, REINSTATE, reason)
-    if enrollment.percent < 100:
+    if enrollment.percent < 100 or enrollment.completed_at is not None:
         return enrollment
     version = session.get_one(PublishedVersion, enrollment.version_id)
     return complete(session, enrollment_id, rules_hash=version.content_hash, actor_id=actor.user_id)
@@ -67,8 +68,9 @@ def reinstate(session: Session, actor: Actor, enrollment_id: UUID, *, reason: st
 def reopen(session: Session, actor: Actor, enrollment_id: UUID, *, reason: str) -> Enrollment:
     """Make a completed enrollment active again, so that its progress may change.
 
-    It keeps its first `completed_at`, also when it is completed anew. Arguments and refusals as of
-    `suspend`, from `completed`.
+    It stays so until something in its progress does; with everything done already, that is another
+    lesson's completion. It keeps its first `completed_at`, also when it is completed anew.
+    Arguments and refusals as of `suspend`, from `completed`.
     """
     return _change(session, actor, enrollment_id, REOPEN, reason)
 

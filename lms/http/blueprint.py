@@ -41,6 +41,9 @@ SUPER_ADMINS = frozenset({"super_admin"})
 PUBLIC: frozenset[str] = frozenset()
 """No sign-in needed."""
 
+BYTES = frozenset({"application/zip", "application/octet-stream"})
+"""Media types that are no text."""
+
 NO_QUERY = NoQuery()
 
 
@@ -176,7 +179,7 @@ class ApiBlueprint(Blueprint):
             )
             schema = page_of(returns) if paged and returns is not None else returns
             if content_type is not None:
-                schema = {"type": "string"}
+                schema = _text_or_bytes(content_type)
             handler = self.response(status, schema, content_type=content_type, example=example)(
                 handler
             )
@@ -228,7 +231,7 @@ class ApiBlueprint(Blueprint):
             {status: {"description": text} for status, text in info["responses"].items()}
         )
         if info["raw_body"] is not None:
-            content = {info["raw_body"]: {"schema": {"type": "string"}}}
+            content = {info["raw_body"]: {"schema": _text_or_bytes(info["raw_body"])}}
             doc["requestBody"] = {"required": True, "content": content}
         doc["security"] = [{"bearer": []}] if declared.roles else []
         if declared.roles:
@@ -290,6 +293,11 @@ def _without_query(view: View) -> View:
         return view(call, **kwargs)
 
     return called
+
+
+def _text_or_bytes(media_type: str) -> dict[str, str]:
+    """Return the schema of what is not JSON: clients must not take bytes for text."""
+    return {"type": "string", "format": "binary"} if media_type in BYTES else {"type": "string"}
 
 
 def _next_link(cursor: str) -> str:

@@ -190,25 +190,31 @@ def _of_bug(error: Exception) -> Response:
     return problem(500, "internal_error", "Something went wrong on our side; it has been logged.")
 
 
-def _flatten(messages: Any) -> list[dict[str, str]]:
-    """Turn marshmallow's nested messages into JSON pointers, or the names of query parameters."""
+def pointers_of(messages: Any, at: str = "") -> list[dict[str, str]]:
+    """Turn marshmallow's nested messages into `{"pointer": JSON pointer, "message": ...}`.
+
+    Args:
+        messages: of a `ValidationError`.
+        at: pointer of what they are about.
+    """
+    if isinstance(messages, list):
+        return [found for one in messages for found in pointers_of(one, at)]
+    if not isinstance(messages, dict):
+        return [{"pointer": at, "message": str(messages)}]
     found: list[dict[str, str]] = []
+    for key, inner in messages.items():
+        step = str(key).replace("~", "~0").replace("/", "~1")
+        found += pointers_of(inner, at if key == "_schema" else f"{at}/{step}")
+    return found
 
-    def walk(pointer: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                step = str(key).replace("~", "~0").replace("/", "~1")
-                walk(pointer if key == "_schema" else f"{pointer}/{step}", inner)
-        elif isinstance(value, list):
-            for message in value:
-                walk(pointer, message)
-        else:
-            found.append({"pointer": pointer, "message": str(value)})
 
+def _flatten(messages: Any) -> list[dict[str, str]]:
+    """Turn webargs' messages by location into JSON pointers, or the names of query parameters."""
+    found: list[dict[str, str]] = []
     for location, inner in messages.items() if isinstance(messages, dict) else []:
         if location == "json":
-            walk("", inner)
+            found += pointers_of(inner)
         elif isinstance(inner, dict):
             for name, below in inner.items():
-                walk(str(name), below)
+                found += pointers_of(below, str(name))
     return found

@@ -240,4 +240,10 @@ class Problem(Schema):
     instance = ma.fields.String(required=True, metadata={"format": "uri-reference"})
     code = ma.fields.String(required=True)
     request_id = ma.fields.String()
+    remedy = ma.fields.String(
+        metadata={
+            "description": "What would change it, as a sentence for people, where something would.",
+            "example": "Ask the course's staff to reinstate it.",
+        }
+    )
     errors = ma.fields.List(ma.fields.Nested(ProblemError))

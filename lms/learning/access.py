@@ -5,16 +5,14 @@ Learners' access is asked of the frozen outlines, never of the tables that draft
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
     Row,
-    Text,
     Uuid,
     bindparam,
     case,
@@ -28,10 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
-from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
-from lms.courses.models import CourseRun, CourseVersion, MediaFile, PublishedVersion
-from lms.courses.queries import taught_by
+from lms.courses.models import CourseRun, MediaFile, PublishedVersion
 from lms.enrollments.models import Enrollment
 from lms.learning.errors import AccessEndedError, EnrollmentHasNoAccessError
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
@@ -40,13 +36,30 @@ from lms.media.models import MediaAsset
 OPENING_STATES = ("active", "completed")
 """States of an enrollment that open its content, until access to its run ends."""
 
-ACCESS_ENDS_AT = func.coalesce(Enrollment.access_ends_at, CourseRun.access_ends_at)
-"""Until when an enrollment opens the content of its run; NULL is for ever."""
 
-ACCESS_ENDED_AT: ColumnElement[datetime | None] = case(
-    (func.now() >= ACCESS_ENDS_AT, ACCESS_ENDS_AT)
-)
-"""When access ended, by PostgreSQL's clock; NULL while it has not."""
+def access_ended_at(enrollment: type[Enrollment]) -> ColumnElement[datetime | None]:
+    """Return when access ended, by PostgreSQL's clock: the learner's own end, or else the run's.
+
+    NULL while it has not.
+
+    Args:
+        enrollment: the entity, or its alias in the query.
+    """
+    ends_at = func.coalesce(enrollment.access_ends_at, CourseRun.access_ends_at)
+    return case((ends_at <= func.now(), ends_at))
+
+
+ACCESS_ENDED_AT = """
+    CASE WHEN COALESCE(e.access_ends_at, r.access_ends_at) <= now()
+         THEN COALESCE(e.access_ends_at, r.access_ends_at) END"""
+"""The same of the enrollment `e` in its run `r`."""
+
+CLOSED_SINCE = """
+    CASE WHEN e.state NOT IN ('active', 'completed') THEN
+         COALESCE((SELECT max(c.at) FROM enrollment_changes c WHERE c.enrollment_id = e.id),
+                  e.created_at)
+    END"""
+"""Since when the enrollment `e` has not been in one of `OPENING_STATES`; NULL while it is."""
 
 LESSON_WITH = """
     SELECT n.lineage_id::uuid AS lineage_id, p.rules -> 'lessons' -> n.lineage_id AS rule
@@ -62,7 +75,7 @@ FIND_VIDEO = text(
     f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
            e.state AS enrollment_state, e.access_ended_at,
-           e.lock_reason, e.available_at, e.open_lessons,
+           e.closed_since, e.lock_reason, e.available_at, e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
                  SELECT FROM media_files f
@@ -80,9 +93,7 @@ FIND_VIDEO = text(
       JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
       LEFT JOIN LATERAL (
            SELECT e.state,
-                  CASE WHEN COALESCE(e.access_ends_at, r.access_ends_at) <= now()
-                       THEN COALESCE(e.access_ends_at, r.access_ends_at) END AS access_ended_at,
-                  k.*
+                  {ACCESS_ENDED_AT} AS access_ended_at, {CLOSED_SINCE} AS closed_since, k.*
              FROM enrollments e
              JOIN course_runs r ON r.id = e.run_id
              JOIN published_versions p ON p.version_id = e.version_id
@@ -103,17 +114,6 @@ LESSON_WITH_FILE = (
     .lateral("l")
 )
 LOCK_OF_FILE = text(LOCK).columns(*LOCK_COLUMNS).lateral("k")
-
-FROZEN_OUTLINE = literal_column(
-    """jsonb_build_object(
-           'version_id', published_versions.version_id,
-           'course_id', published_versions.course_id,
-           'number', published_versions.outline #> '{version,number}',
-           'published', true,
-           'modules', published_versions.outline -> 'modules')::text""",
-    Text,
-)
-"""What `OutlineOut` describes, of a published version."""
 
 
 def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
@@ -149,7 +149,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
     if row is None or not (row.open_without_enrollment or row.enrollment_state):
         raise NotFoundError("There is no such video for you.")
     if not row.open_without_enrollment:
-        require_opening(row.enrollment_state, row.access_ended_at)
+        require_opening(row.enrollment_state, row.closed_since, row.access_ended_at)
         require_open(row)
     return row
 
@@ -169,7 +169,8 @@ def find_download(
     query = (
         select(
             e.state,
-            ACCESS_ENDED_AT.label("access_ended_at"),
+            literal_column(CLOSED_SINCE, DateTime(timezone=True)).label("closed_since"),
+            access_ended_at(e).label("access_ended_at"),
             MediaFile.file_name,
             MediaAsset,
             *LOCK_OF_FILE.c,
@@ -186,99 +187,27 @@ def find_download(
     row = session.execute(query, {"media_file_id": media_file_id}).one_or_none()
     if row is None:
         raise NotFoundError("There is no such file in an enrollment of yours.")
-    require_opening(row.state, row.access_ended_at)
+    require_opening(row.state, row.closed_since, row.access_ended_at)
     require_open(row)
     return row.MediaAsset, row.file_name
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenOutline:
-    """A published version's content.
-
-    Attributes:
-        version: hash of the content, for the ETag.
-        document: JSON text of the API's answer. PostgreSQL writes it: what never changes is not
-            taken apart and put together again for every learner.
-    """
-
-    version: str
-    document: str
-
-
-def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutline | None:
-    """Return a version's frozen content, with one query, or None while it is a draft.
-
-    Open to staff who teach the course, to admins, and to learners whose active or completed
-    enrollment is in this version. Drafts are staff's alone.
-
-    Raises:
-        NotFoundError: no such version, or nothing to do with the actor.
-        EnrollmentHasNoAccessError: they have an enrollment in it that does not open it now.
-        AccessEndedError: they have one that would, but access to its run has ended.
-    """
-    enrolled = (
-        select(Enrollment.state, ACCESS_ENDED_AT.label("access_ended_at"))
-        .join(CourseRun, CourseRun.id == Enrollment.run_id)
-        .where(Enrollment.user_id == actor.user_id, Enrollment.version_id == version_id)
-        .order_by(
-            Enrollment.state.in_(OPENING_STATES).desc(),
-            ACCESS_ENDED_AT.is_(None).desc(),
-            Enrollment.id.desc(),
-        )
-        .limit(1)
-        .subquery()
-    )
-    query = (
-        select(
-            PublishedVersion.content_hash,
-            FROZEN_OUTLINE.label("document"),
-            taught_by(actor, CourseVersion.course_id).label("teaches"),
-            enrolled.c.state.label("enrollment_state"),
-            enrolled.c.access_ended_at,
-        )
-        .select_from(CourseVersion)
-        .outerjoin(PublishedVersion, PublishedVersion.version_id == CourseVersion.id)
-        .outerjoin(enrolled, true())
-        .where(CourseVersion.id == version_id)
-    )
-    row = session.execute(query).one_or_none()
-    if row is None or not (row.teaches or row.enrollment_state):
-        raise NotFoundError("There is no such version for you.")
-    if not row.teaches:
-        require_opening(row.enrollment_state, row.access_ended_at)
-    if row.content_hash is None:
-        return None
-    return FrozenOutline(row.content_hash, _with_html(row.document))
-
-
-def _with_html(document: str) -> str:
-    """Return an outline's document in which every lesson has `content_html`.
-
-    Those that were published before lessons had it say null. Only they are taken apart: inside of
-    a text the quotes of a name would be escaped, and any other outline has it in its first lesson.
-    """
-    if '"content_html":' in document:
-        return document
-    outline = json.loads(document)
-    for module in outline["modules"]:
-        for lesson in module["lessons"]:
-            lesson["content_html"] = None
-    return json.dumps(outline, ensure_ascii=False)
-
-
-def require_opening(state: str, access_ended_at: datetime | None) -> None:
+def require_opening(
+    state: str, closed_since: datetime | None, access_ended_at: datetime | None
+) -> None:
     """Refuse an enrollment that does not open its content, or not any more.
 
     Args:
         state: of the enrollment.
+        closed_since: as `CLOSED_SINCE` says.
         access_ended_at: when access to its run ended; None while it has not.
 
     Raises:
-        EnrollmentHasNoAccessError: its state does not, with what would change it.
+        EnrollmentHasNoAccessError: its state does not, with since when and what would change it.
         AccessEndedError: access to its run has ended.
     """
     if state not in OPENING_STATES:
-        raise EnrollmentHasNoAccessError(state)
+        raise EnrollmentHasNoAccessError(state, closed_since)
     if access_ended_at is not None:
         raise AccessEndedError(access_ended_at)
 

@@ -27,10 +27,11 @@ class EnrollmentNotActiveError(ConflictError):
 
     code = "enrollment_not_active"
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, since: datetime | None) -> None:
         super().__init__(
             f"This enrollment is {state}, so nothing is recorded. {REMEDIES[state]}",
             state=state,
+            since=since and rfc3339(since),
             remedy=REMEDIES[state],
         )
 
@@ -40,10 +41,11 @@ class EnrollmentHasNoAccessError(ForbiddenError):
 
     code = "enrollment_has_no_access"
 
-    def __init__(self, state: str) -> None:
+    def __init__(self, state: str, since: datetime | None) -> None:
         super().__init__(
             f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
             state=state,
+            since=since and rfc3339(since),
             remedy=REMEDIES[state],
         )
 
@@ -72,10 +74,11 @@ class LessonOfAnotherVersionError(ConflictError):
 
     def __init__(self, version_id: UUID, lesson_id: str | None) -> None:
         super().__init__(
-            "This enrollment is in another version of the course by now, so nothing is recorded."
+            "This lesson is not of the version of the course in which this enrollment is by now."
             " Read the outline of that version, and go on there.",
             version_id=str(version_id),
             lesson_id=lesson_id,
+            remedy="Go on in the present version.",
         )
 
 
@@ -90,6 +93,7 @@ class LessonLockedError(ConflictError):
             reason=lock.reason,
             available_at=lock.available_at and rfc3339(lock.available_at),
             lessons=[str(lesson_id) for lesson_id in lock.lessons],
+            remedy=lock.remedy,
         )
 
 
@@ -97,30 +101,37 @@ class NotMarkableByLearnerError(ForbiddenError):
     """The lesson's rule does not let the learner say that it is done."""
 
     code = "not_markable_by_learner"
+    remedy = "Do what completes the lesson by its own rule."
 
 
 class UnknownDurationError(InvalidInputError):
     """Intervals beyond a day, of a video whose duration is not known."""
 
     code = "interval_too_long"
+    remedy = "Report what lies within the first 24 hours of the video."
 
 
 class PlaybackLinkExpiredError(ForbiddenError):
     """A playlist's link was used after its time."""
 
     code = "playback_link_expired"
+    remedy = "Ask for the video's playback again."
 
 
 class VideoNotReadyError(ConflictError):
     """The video has no rendition yet, or could not be transcoded."""
 
     code = "video_not_ready"
+    remedy = (
+        "Wait until it is transcoded; if that failed, the course's staff can have it done again."
+    )
 
 
 class TransferNotPossibleError(ConflictError):
     """The learner cannot go on in that run; `reason` says why."""
 
     code = "transfer_not_possible"
+    remedy = "Choose another run of the same course that takes learners, and has not got this one."
 
     def __init__(
         self,

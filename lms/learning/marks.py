@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, DateTime, Row, literal_column, select, text
+from sqlalchemy.orm import Session, aliased
 
 from lms.core import audit
 from lms.core.actor import Actor
@@ -25,7 +25,7 @@ from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
 from lms.enrollments.operations import complete_all
-from lms.learning.access import OPENING_STATES
+from lms.learning.access import CLOSED_SINCE, OPENING_STATES
 from lms.learning.errors import EnrollmentNotActiveError, LessonOfAnotherVersionError
 from lms.learning.operations import EnrollmentStanding
 from lms.learning.progress import parse_rules, percent_of
@@ -93,13 +93,15 @@ class Mark:
 class _Held:
     """Enrollments that nobody else changes until the transaction ends, and their versions."""
 
-    rows: Sequence[Row[UUID, str, int, UUID]]
+    rows: Sequence[Row[UUID, str, int, UUID, datetime | None]]
     versions: Mapping[UUID, tuple[str, Mapping[str, Any]]]
 
-    def refusal(self, row: Row[UUID, str, int, UUID], lineage_id: UUID) -> ConflictError | None:
+    def refusal(
+        self, row: Row[UUID, str, int, UUID, datetime | None], lineage_id: UUID
+    ) -> ConflictError | None:
         """Return why a lesson of one of the rows is not marked, None when it can be."""
         if row[1] not in OPENING_STATES:
-            return EnrollmentNotActiveError(row[1])
+            return EnrollmentNotActiveError(row[1], row[4])
         _hash, rules = self.versions[row[3]]
         if str(lineage_id) not in rules["lessons"]:
             return LessonOfAnotherVersionError(row[3], None)
@@ -206,11 +208,13 @@ def _hold(session: Session, run_id: UUID, enrollment_ids: Sequence[UUID]) -> _He
 
     What completes another lesson at the same moment is waited for, and counted.
     """
+    e = aliased(Enrollment, name="e")
+    since: ColumnElement[datetime | None] = literal_column(CLOSED_SINCE, DateTime(timezone=True))
     rows = session.execute(
-        select(Enrollment.id, Enrollment.state, Enrollment.percent, Enrollment.version_id)
-        .where(Enrollment.run_id == run_id, Enrollment.id.in_(enrollment_ids))
-        .order_by(Enrollment.id)
-        .with_for_update(key_share=True)
+        select(e.id, e.state, e.percent, e.version_id, since)
+        .where(e.run_id == run_id, e.id.in_(enrollment_ids))
+        .order_by(e.id)
+        .with_for_update(key_share=True, of=e)
     ).all()
     published = session.execute(
         select(

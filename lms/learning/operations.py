@@ -12,16 +12,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
-from lms.core.errors import NotFoundError
 from lms.enrollments.operations import complete
-from lms.learning.access import OPENING_STATES
+from lms.learning.access import ACCESS_ENDED_AT, CLOSED_SINCE, OPENING_STATES
 from lms.learning.errors import (
     AccessEndedError,
     EnrollmentNotActiveError,
-    LessonOfAnotherVersionError,
     NotMarkableByLearnerError,
     UnknownDurationError,
 )
+from lms.learning.lessons import refuse_unknown
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.learning.progress import (
     LONGEST_UNKNOWN_VIDEO,
@@ -45,9 +44,7 @@ RECORD = text(
     f"""
     WITH found AS (
         SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
-               CASE WHEN COALESCE(e.access_ends_at, r.access_ends_at) <= now()
-                    THEN COALESCE(e.access_ends_at, r.access_ends_at) END AS access_ended_at,
-               k.*
+               {ACCESS_ENDED_AT} AS access_ended_at, {CLOSED_SINCE} AS closed_since, k.*
           FROM enrollments e
           JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
@@ -93,7 +90,8 @@ RECORD = text(
                   AS watched_seconds
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
-           found.lineage_id, found.access_ended_at, found.rule, recorded.position_seconds,
+           found.lineage_id, found.closed_since, found.access_ended_at, found.rule,
+           recorded.position_seconds,
            recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
            recorded.lesson_completed_at, found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
@@ -101,25 +99,13 @@ RECORD = text(
 ).columns(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
-    *(column("lineage_id", Uuid), column("access_ended_at", DateTime(timezone=True))),
+    *(column("lineage_id", Uuid), column("closed_since", DateTime(timezone=True))),
+    column("access_ended_at", DateTime(timezone=True)),
     *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
     *LOCK_COLUMNS,
 )
-
-# Asked only when there is nothing to record: rules say which lessons a version has.
-FIND_IN_PRESENT_VERSION = text("""
-    SELECT e.version_id,
-           (SELECT l.key FROM jsonb_each_text(p.rules -> 'lineages') AS l
-             WHERE l.value = other.rules -> 'lineages' ->> CAST(:lesson_id AS text)) AS lesson_id
-      FROM enrollments e
-      JOIN published_versions p ON p.version_id = e.version_id
-      JOIN published_versions other
-        ON other.course_id = p.course_id AND other.version_id <> p.version_id
-       AND other.rules -> 'lineages' ->> CAST(:lesson_id AS text) IS NOT NULL
-     WHERE e.id = :enrollment_id AND e.user_id = :user_id
-""")
 
 COMPLETE_LESSON = text("""
     UPDATE lesson_progress lp SET completed_at = now(), completed_how = :how
@@ -205,23 +191,9 @@ def record_progress(
         NotMarkableByLearnerError: marked as done, where the rule is another one.
         UnknownDurationError: intervals beyond a day, of a video whose duration is not known.
     """
-    recorded = session.execute(
-        RECORD,
-        {
-            "enrollment_id": enrollment_id,
-            "lesson_id": lesson_id,
-            "user_id": actor.user_id,
-            "opening_states": list(OPENING_STATES),
-            "position": report.position_seconds,
-            "watched": _multirange(report.watched),
-            "dwell": report.dwell_seconds,
-            "marked": report.completed,
-            "slack": DWELL_SLACK_SECONDS,
-            "longest_unknown": LONGEST_UNKNOWN_VIDEO,
-        },
-    ).one_or_none()
+    recorded = _record(session, actor, enrollment_id, lesson_id, report)
     if recorded is None:
-        _refuse_unknown(session, actor, enrollment_id, lesson_id)
+        refuse_unknown(session, actor, enrollment_id, lesson_id)
     rule = LessonRule.parse(recorded.rule)
     if recorded.watched_seconds is None:
         _refuse(recorded, rule, report)
@@ -259,25 +231,35 @@ def record_progress(
     )
 
 
-def _refuse_unknown(
-    session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID
-) -> NoReturn:
-    """Lead who has an older version open to the same lesson in the present one."""
+def _record(
+    session: Session, actor: Actor, enrollment_id: UUID, lesson_id: UUID, report: Report
+) -> Row[Any] | None:
+    """Record a report, unless what is found forbids it; None when nothing is found."""
     values = {
         "enrollment_id": enrollment_id,
-        "lesson_id": str(lesson_id),
+        "lesson_id": lesson_id,
         "user_id": actor.user_id,
+        "opening_states": list(OPENING_STATES),
+        "position": report.position_seconds,
+        "watched": _multirange(report.watched),
+        "dwell": report.dwell_seconds,
+        "marked": report.completed,
+        "slack": DWELL_SLACK_SECONDS,
+        "longest_unknown": LONGEST_UNKNOWN_VIDEO,
     }
-    found = session.execute(FIND_IN_PRESENT_VERSION, values).one_or_none()
-    if found is None:
-        raise NotFoundError("There is no such lesson in an enrollment of yours.")
-    raise LessonOfAnotherVersionError(found.version_id, found.lesson_id)
+    found = session.execute(RECORD, values).one_or_none()
+    if found is not None and (found.lock_reason is not None or found.closed_since is not None):
+        # It may have waited for the report that opens this lesson, or for what closed the
+        # enrollment, of which its snapshot knows nothing. The enrollment is held by now, so what
+        # is seen the second time stands.
+        found = session.execute(RECORD, values).one_or_none()
+    return found
 
 
 def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
     if found.state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(found.state)
+        raise EnrollmentNotActiveError(found.state, found.closed_since)
     if found.access_ended_at is not None:
         raise AccessEndedError(found.access_ended_at)
     require_open(found)
@@ -286,6 +268,7 @@ def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
             f"You cannot mark this lesson as done. {rule.explanation}",
             rule=rule.completion,
             threshold=rule.threshold,
+            remedy=rule.explanation,
         )
     raise UnknownDurationError(
         "The duration is not known, and nobody watches for more than a day.",

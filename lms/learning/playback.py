@@ -12,6 +12,7 @@ from uuid import UUID
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from lms.core.clock import rfc3339
 from lms.core.errors import NotFoundError
 from lms.learning.errors import PlaybackLinkExpiredError
 
@@ -93,6 +94,6 @@ class PlaybackSigner:
         if link.expires_at <= now:
             raise PlaybackLinkExpiredError(
                 "This link has run out; ask for the video's playback again.",
-                expired_at=link.expires_at.isoformat(),
+                expired_at=rfc3339(link.expires_at),
             )
         return link

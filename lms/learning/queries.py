@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
+from lms.courses.markdown import RENDERER
 from lms.courses.models import CourseRun, PublishedVersion
-from lms.courses.outline import content_hash
+from lms.courses.outline import content_hash, rendered
 from lms.courses.queries import draft_outline, taught_by
 from lms.enrollments.models import Enrollment
-from lms.learning.access import FrozenOutline, find_outline
 from lms.learning.availability import Gates, Lock, Moments, locks_of
+from lms.learning.outlines import FrozenOutline, find_outline
 from lms.learning.progress import next_of, parse_rules, watched_percent
 from lms.media.models import VideoRendition
 
@@ -36,10 +37,10 @@ class Outline:
     """A draft's content, in order.
 
     Attributes:
-        version: hash of the content, for the ETag.
+        version: hash of the content and of what renders it, for the ETag.
         number: counts up per course.
         published: False; what is published is a `FrozenOutline`.
-        modules: with their lessons, as in `published_versions.outline`.
+        unrendered: the modules with their lessons, without HTML.
     """
 
     version: str
@@ -47,7 +48,15 @@ class Outline:
     course_id: UUID
     number: int
     published: bool
-    modules: list[dict[str, Any]]
+    unrendered: list[dict[str, Any]]
+
+    @property
+    def modules(self) -> list[dict[str, Any]]:
+        """The modules with their lessons, as in `published_versions.outline`.
+
+        Rendered when they are asked for: who has them by the ETag already need not wait for it.
+        """
+        return rendered(self.unrendered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,12 @@ def read_outline(session: Session, actor: Actor, version_id: UUID) -> Outline | 
     document = draft_outline(session, version_id)
     version = document["version"]
     return Outline(
-        version=content_hash(document, {}),
+        version=content_hash(document, {"renderer": RENDERER}),
         version_id=UUID(version["id"]),
         course_id=UUID(version["course_id"]),
         number=version["number"],
         published=False,
-        modules=document["modules"],
+        unrendered=document["modules"],
     )
 
 

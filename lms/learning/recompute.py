@@ -2,7 +2,7 @@
 
 Reports keep both up to date, so there is nothing to find unless rows were written past the rules:
 by an import, a repair or a faulty release. Only active enrollments are looked at. What is completed
-stays completed with its first date.
+stays completed with its first date, and what staff reopened stays open while its percent is right.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def recompute_batch(
     Returns:
         What was looked at, `BATCH` of them at most; none once all are done.
     """
-    query = select(Enrollment.id, Enrollment.version_id, Enrollment.percent).where(
-        Enrollment.state == "active"
-    )
+    query = select(
+        Enrollment.id, Enrollment.version_id, Enrollment.percent, Enrollment.completed_at
+    ).where(Enrollment.state == "active")
     if run_id is not None:
         query = query.where(Enrollment.run_id == run_id)
     if after is not None:
@@ -115,7 +115,8 @@ def recompute_batch(
     for row in rows:
         rules, rules_hash = versions[row.version_id]
         percent = percent_of(rules, done.get(row.id, set()))
-        if percent != row.percent or percent == 100:
+        is_due = percent == 100 and row.completed_at is None
+        if percent != row.percent or is_due:
             corrections.append(Correction(row.id, rules_hash, row.percent, percent))
     if not dry_run:
         _correct(session, corrections)

@@ -40,8 +40,9 @@ def list_run_progress(call: Call, run_id: UUID, query: dict[str, Any]) -> Page[S
     """List how the learners of a run get on, in the order they enrolled.
 
     For those who teach it, and admins; 404 for instructors who do not teach it. Enrollments in
-    every state, also ended ones; `state` picks some, and `inactive_since` those whom to remind:
-    enrolled before that moment, and without any activity from then on.
+    every state, also ended ones, but for attempts that ended before they were ever active: a
+    payment that was declined, for example. `state` picks some, and `inactive_since` those whom to
+    remind: enrolled before that moment and still in the run, without any activity from then on.
     """
     return standings.run_standings(call.session, call.actor, run_id, **query)
 
@@ -57,7 +58,8 @@ def list_run_progress(call: Call, run_id: UUID, query: dict[str, Any]) -> Page[S
 def get_my_transcript(call: Call, query: dict[str, Any]) -> Page[TranscriptEntry]:
     """List your enrollments in all runs with what came of them, newest first.
 
-    In every state, also ended ones and earlier attempts.
+    In every state, also ended ones and earlier attempts, but for attempts that ended before they
+    were ever active.
     """
     return transcripts.own_transcript(call.session, call.actor, **query)
 
@@ -74,7 +76,7 @@ def get_my_transcript(call: Call, query: dict[str, Any]) -> Page[TranscriptEntry
 def get_user_transcript(call: Call, user_id: UUID, query: dict[str, Any]) -> Page[TranscriptEntry]:
     """List a learner's enrollments with what came of them, newest first.
 
-    Admins see all of them. Instructors see those in runs that they teach; a learner who is in none
-    of these is 404.
+    As the learner sees them. Admins see all of them. Instructors see those in runs that they teach;
+    a learner who is in none of these is 404.
     """
     return transcripts.transcript_of(call.session, call.actor, user_id, **query)

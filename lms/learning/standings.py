@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from lms.core.actor import Actor
 from lms.core.pagination import Page, paginate_rows
 from lms.courses.run_queries import taught_run
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import LIVE_STATES, Enrollment
 from lms.learning.models import LessonProgress
+from lms.learning.transcripts import WAS_TAKEN_UP
 from lms.users.models import User
 
 # Of the frozen outlines only the required lessons' names are taken, once for the whole page: the
@@ -115,8 +116,8 @@ def run_standings(
         actor: who teaches the run's course, or an admin.
         run_id: which.
         state: only enrollments in it.
-        inactive_since: only learners who were enrolled before this moment and did nothing from
-            then on.
+        inactive_since: only learners who were enrolled before this moment, did nothing from then
+            on, and have not left.
         limit: most items to return.
         cursor: `next_cursor` of the page before.
 
@@ -137,7 +138,7 @@ def run_standings(
             *(User.id.label("user_id"), User.name, User.email),
         )
         .join(User, User.id == Enrollment.user_id)
-        .where(Enrollment.run_id == run_id)
+        .where(Enrollment.run_id == run_id, WAS_TAKEN_UP)
     )
     if state is not None:
         query = query.where(Enrollment.state == state)
@@ -151,7 +152,8 @@ def _inactive(since: datetime) -> Sequence[ColumnElement[bool]]:
     recent = exists().where(
         LessonProgress.enrollment_id == Enrollment.id, LessonProgress.last_activity_at >= since
     )
-    return func.coalesce(Enrollment.activated_at, Enrollment.created_at) < since, ~recent
+    enrolled_at = func.coalesce(Enrollment.activated_at, Enrollment.created_at)
+    return Enrollment.state.in_(LIVE_STATES), enrolled_at < since, ~recent
 
 
 def _with_lessons(session: Session, rows: Sequence[Any]) -> list[Standing]:

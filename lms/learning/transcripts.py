@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
@@ -14,8 +14,13 @@ from lms.core.errors import NotFoundError
 from lms.core.pagination import Page, paginate_rows
 from lms.courses.models import Course, CourseRun, CourseVersion
 from lms.courses.queries import taught_by
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import LIVE_STATES, Enrollment
 from lms.users.models import User
+
+WAS_TAKEN_UP: ColumnElement[bool] = or_(
+    Enrollment.activated_at.is_not(None), Enrollment.state.in_(LIVE_STATES)
+)
+"""Not merely an attempt to enroll that came to nothing: a payment that was declined or not made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def _transcript(
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .join(Course, Course.id == CourseRun.course_id)
         .join(CourseVersion, CourseVersion.id == Enrollment.version_id)
-        .where(Enrollment.user_id == user_id, shown)
+        .where(Enrollment.user_id == user_id, WAS_TAKEN_UP, shown)
     )
     page = paginate_rows(
         session, query, Enrollment.id, limit=limit, cursor=cursor, newest_first=True

@@ -46,6 +46,7 @@ STANDINGS = """
          WHERE p.version_id = :target_id AND (l.value ->> 'required')::boolean
     ), standing AS (
         SELECT e.id, e.user_id, e.state, e.percent AS percent_before, progress.has_started,
+               e.completed_at IS NOT NULL AND e.percent = 100 AS stays_open,
                COALESCE(100 * progress.done / required.total, 0) AS percent_after
           FROM required
          CROSS JOIN enrollments e
@@ -60,7 +61,7 @@ STANDINGS = """
            AND e.state IN ('pending', 'waitlisted', 'active', 'suspended')
     ), moving AS (
         SELECT id, user_id, state, percent_before, percent_after,
-               state = 'active' AND percent_after = 100 AS completes
+               state = 'active' AND percent_after = 100 AND NOT stays_open AS completes
           FROM standing
          WHERE CAST(:policy AS text) = 'all' OR NOT has_started
     )
@@ -199,7 +200,8 @@ def upgrade_run(
 
     Whoever enrolls from then on gets the new version. Completed enrollments stay in theirs, with
     its percent and date. An active one whose required lessons are all done in the new version is
-    completed. The number of statements does not depend on that of the enrollments.
+    completed, unless it was reopened with everything done and so stays open. The number of
+    statements does not depend on that of the enrollments.
 
     Args:
         session: the organization's session.
@@ -224,7 +226,11 @@ def upgrade_run(
     else:
         run = runs.hold_run(session, actor, run_id, expected=expected)
     if run.state == "cancelled":
-        raise RunStateNotAllowedError("A cancelled run stays as it is.", state=run.state)
+        raise RunStateNotAllowedError(
+            "A cancelled run stays as it is; run the course again instead.",
+            state=run.state,
+            allowed=[],
+        )
     present, target = _find_versions(session, run, target_version_id)
     values: dict[str, Any] = {"run_id": run_id, "target_id": target.id, "policy": policy}
     if not dry_run:
@@ -233,7 +239,9 @@ def upgrade_run(
     counts = Counts(*numbers)
     if target == present and not counts.moving + counts.staying:
         raise VersionNotNewerError(
-            "The run and everybody in it are in this version already.", number=target.number
+            "The run and everybody in it are in this version already.",
+            number=target.number,
+            present_number=present.number,
         )
     if not dry_run:
         _move(session, actor, run, values, counts)

@@ -16,7 +16,9 @@ from lms.http.blueprint import PUBLIC, Prepared, TenantBlueprint
 from lms.http.call import Call
 from lms.learning import access, operations, queries
 from lms.learning.errors import VideoNotReadyError
+from lms.learning.lessons import find_lesson
 from lms.learning.operations import RecordedProgress, Report
+from lms.learning.outline_schemas import FrozenLessonOut, OutlineOut
 from lms.learning.playback import PlaybackLink, PlaybackSigner, expiry
 from lms.learning.queries import Outline, Progress
 from lms.learning.schemas import (
@@ -24,7 +26,6 @@ from lms.learning.schemas import (
     EnrollmentProgressOut,
     LessonProgressIn,
     LessonProgressOut,
-    OutlineOut,
     PlaybackOut,
 )
 from lms.media.errors import storage_troubles
@@ -57,15 +58,37 @@ def get_outline(call: Call, version_id: UUID) -> Outline | Prepared:
 
     For staff who teach the course, and for learners with an active or completed enrollment in the
     version. A published version never changes: keep it, and ask again with If-None-Match. Drafts
-    are for staff only. 403 tells which state of the enrollment closes the content; 409
-    `access_ended`, with `access_ended_at`, that it was open until the run's `access_ends_at`. It
-    holds the texts of lessons that are locked for the learner too; progress tells which those are.
+    are for staff only. 403 `enrollment_has_no_access` tells which `state` of the enrollment closes
+    the content, `since` when, and what would change it (`remedy`); 409 `access_ended`, with
+    `access_ended_at`, that it was open until the run's `access_ends_at`. For learners it is without
+    the texts of lessons that may be locked (`content` is null): read these one by one, in the
+    enrollment.
     """
     outline = queries.read_outline(call.session, call.actor, version_id)
     if isinstance(outline, Outline):
         return outline
     after_this_request(_keep_outline)
     return Prepared(outline.version, outline.document)
+
+
+@blp.operation(
+    "GET",
+    "/enrollments/<uuid:enrollment_id>/lessons/<uuid:lesson_id>",
+    id="getEnrollmentLesson",
+    returns=FrozenLessonOut,
+    refusals=(409,),
+)
+def get_lesson(call: Call, enrollment_id: UUID, lesson_id: UUID) -> dict[str, Any]:
+    """Read one lesson of an enrollment's version, with its text.
+
+    For the learner, while the enrollment is active or completed; else 403
+    `enrollment_has_no_access` with its `state`, `since` when and what would change it. 409
+    `access_ended` after the run's `access_ends_at`; `lesson_locked` with `reason`, `available_at`
+    and `lessons` while it is not open; `lesson_of_another_version` when the run was upgraded
+    meanwhile, with the enrollment's `version_id` and this lesson's `lesson_id` there, null when it
+    was removed.
+    """
+    return find_lesson(call.session, call.actor, enrollment_id, lesson_id)
 
 
 @blp.operation(
@@ -97,16 +120,17 @@ def record_progress(
     """Report what the learner did in a lesson.
 
     For the learner, while the enrollment is active or completed; else 409 `enrollment_not_active`
-    with its state and what would change it. 409 `access_ended` after the run's `access_ends_at`;
-    `lesson_locked` while the lesson is not open, with the members of `locked` in the enrollment's
-    progress: `reason`, `available_at`, `lessons`; `lesson_of_another_version` when the run was
-    upgraded meanwhile, with the enrollment's `version_id` and this lesson's `lesson_id` there, null
-    when it was removed.
+    with its `state`, `since` when and what would change it. 409 `access_ended` after the run's
+    `access_ends_at`; `lesson_locked` while the lesson is not open, with the members of `locked` in
+    the enrollment's progress: `reason`, `available_at`, `lessons`; `lesson_of_another_version` when
+    the run was upgraded meanwhile, with the enrollment's `version_id` and this lesson's `lesson_id`
+    there, null when it was removed.
 
     Send any of the members, as often as you like: played parts are joined, skipping ahead does not
-    count, and what is complete stays complete. The lesson completes by its own rule; 403 when the
-    learner marks one whose rule is another. With the last required lesson the enrollment is
-    completed.
+    count, and what is complete stays complete. The lesson completes by its own rule; 403
+    `not_markable_by_learner` with it (`rule`, `threshold`) when the learner marks one whose rule is
+    another. 422 `interval_too_long` beyond 24 hours of a video whose duration is not known. With
+    the last required lesson the enrollment is completed.
     """
     return operations.record_progress(call.session, call.actor, enrollment_id, lesson_id, body)
 
@@ -190,13 +214,14 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
 def get_master(call: Call, token: str) -> Response:
     """Read a video's HLS master playlist.
 
-    The token comes from a video's playback and stands for the user who asked for it.
+    The token comes from a video's playback and stands for the user who asked for it. 403
+    `playback_link_expired` after its `expires_at`; what the playback itself is refused for, too.
     """
     link = _read_link(call, token)
-    access.find_video(call.session, link.user_id, link.video_id)
+    video = access.find_video(call.session, link.user_id, link.video_id)
     renditions = queries.list_renditions(call.session, link.video_id)
     if not renditions:
-        raise VideoNotReadyError("This video cannot be played any more.")
+        raise VideoNotReadyError("This video cannot be played any more.", state=video.state)
     # To the type checker a mapped column is a descriptor and so fits no protocol.
     readable = cast("list[Any]", renditions)
     return _playlist(master_playlist(readable, lambda one: f"{one.label}.m3u8"))
@@ -214,7 +239,8 @@ def get_master(call: Call, token: str) -> Response:
 def get_rendition_playlist(call: Call, token: str, label: str) -> Response:
     """Read the HLS media playlist of one resolution.
 
-    It names the media by a signed address that works as long as the token does.
+    403 `playback_link_expired` as for the master playlist. It names the media by a signed address
+    that works as long as the token does.
     """
     link = _read_link(call, token)
     with call.transaction() as session:

@@ -46,6 +46,9 @@ HEADER_MISSED = ["400", "401", "403", "404", "422", "428"]
 QUOTED = re.compile("'[^']*'")
 """What a detail quotes of the request."""
 
+# As bytes, whatever they are: what is a ZIP, only our own tests know.
+schemathesis.serializer.alias("application/zip", "application/octet-stream")
+
 USUAL = {"User-Agent", "Accept-Encoding", "Accept", "Connection", "Content-Length"}
 
 

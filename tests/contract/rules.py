@@ -26,6 +26,7 @@ CODES = {
     "wrong_shares": "who is there, the schema does not know",
     "period_too_long": "how much happened in a period, the schema does not know",
     "invalid_csv": "no schema says what CSV is",
+    "invalid_archive": "no schema says what a ZIP is, or what is in it",
     "idempotency_key_reused": "a key belongs to the first request that came with it",
     "idempotency_key_missing": "header values are trimmed on their way; a blank key is none",
     "requested_range_not_satisfiable": "how long a file is, the schema does not know",

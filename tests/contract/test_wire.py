@@ -10,15 +10,18 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zipfile import ZIP_STORED
 
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
 from lms.config import Settings
+from lms.courses.archives.format import MAX_ARCHIVE_BYTES
 from tenants import names
 from tenants.session import Database, OrganizationScope
 from tests.contract.world import SampleWorld, make_world
+from tests.factories.archives import MANIFEST, zipped
 from tests.servers.api import serving
 
 PATIENCE = 15.0  # seconds until the server must have answered or hung up
@@ -164,6 +167,28 @@ def test_a_body_over_the_limit_is_413(served: Served, announced: bool) -> None:
     answer = served.exchange(head, *framed)
     # It may hang up before it has read all; then the answer can be lost on its way.
     holds(served, answer, 413, NOT_ANSWERED)
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["with a length", "in chunks"])
+@pytest.mark.parametrize(
+    ("size", "allowed"),
+    [(2 * 1024 * 1024, {409}), (MAX_ARCHIVE_BYTES + 1, {413, NOT_ANSWERED})],
+    ids=["of two MiB", "over its limit"],
+)
+def test_an_archive_may_be_larger_than_other_bodies(
+    served: Served, announced: bool, size: int, allowed: set[int]
+) -> None:
+    text = {"modules": [{"title": "x", "lessons": [], "summary": "x" * 5000}]}
+    body = zipped(
+        {"manifest.json": MANIFEST, "version.json": json.dumps(text).encode() + b" " * size},
+        compression=ZIP_STORED,
+    )
+    how = f"Content-Length: {len(body)}" if announced else CHUNKED
+    framed = [body] if announced else [b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)]
+    path = f"/api/v1/courses/{served.world.ids.course_id}/versions/import"
+    head = served.head("POST", path, "Content-Type: application/zip", how)
+    # The course has a draft: that is asked once all of it was read.
+    holds(served, served.exchange(head, *framed), *allowed)
 
 
 TARGETS: list[tuple[bytes, set[int]]] = [

@@ -162,6 +162,7 @@ def enroll(
     state: str = "active",
     *,
     attempt: int = 1,
+    activated: bool = True,
 ) -> UUID:
     """Insert an enrollment of a learner in the course's run; return its id."""
     enrollment_id = new_id()
@@ -174,7 +175,9 @@ def enroll(
                 version_id=course.version_id,
                 attempt=attempt,
                 state=state,
-                activated_at=now(),
+                awaiting="payment" if state == "pending" else None,
+                waitlisted_at=now() if state == "waitlisted" else None,
+                activated_at=now() if activated else None,
                 completed_at=now() if state == "completed" else None,
                 percent=100 if state == "completed" else 0,
             )

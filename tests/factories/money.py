@@ -62,6 +62,8 @@ WRONG_SEATS = text("""
     SELECT s.run_id FROM run_seats s
      WHERE s.taken <> (SELECT count(*) FROM enrollments e WHERE e.run_id = s.run_id
                           AND e.state IN ('pending', 'active', 'suspended', 'completed'))
+        OR s.waitlisted <> (SELECT count(*) FROM enrollments e
+                             WHERE e.run_id = s.run_id AND e.state = 'waitlisted')
 """)
 WRONG_COUPONS = text("""
     SELECT c.id FROM coupons c
@@ -73,7 +75,7 @@ WRONG_COUPONS = text("""
 WRONG_PAYMENTS = text("""
     SELECT p.id FROM payments p LEFT JOIN enrollments e ON e.payment_id = p.id
      WHERE e.id IS NULL
-        OR p.live <> (e.state IN ('pending', 'active', 'suspended', 'completed'))
+        OR p.live <> (e.state IN ('pending', 'waitlisted', 'active', 'suspended', 'completed'))
         OR (p.method = 'wallet') <> EXISTS (SELECT FROM wallet_transactions t
                                              WHERE t.payment_id = p.id AND t.kind = 'deduction')
         OR p.refunded_amount <> (SELECT COALESCE(sum(r.amount), 0) FROM refunds r

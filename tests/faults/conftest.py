@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.faults import Faults
-from tests.faults.stand import Stand, running_stand
+from tests.faults.stand import Stand
 
 
 @pytest.fixture
@@ -19,16 +19,6 @@ def folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="lms-faults-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def shared_stand() -> Iterator[Stand]:
-    folder = Path(tempfile.mkdtemp(prefix="lms-faults-"))
-    try:
-        with running_stand(folder) as stand:
-            yield stand
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

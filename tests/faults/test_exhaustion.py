@@ -103,7 +103,9 @@ def test_a_table_that_somebody_holds_is_503(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/courses"), ("POST", f"/enrollments/{uuid4()}/withdraw")]
+    ("method", "path"),
+    [("GET", "/courses"), ("POST", f"/enrollments/{uuid4()}/withdraw")],
+    ids=["read", "write"],
 )
 def test_accounts_that_somebody_holds_are_503_with_a_key_and_without(
     tight_app: MakeApp,

@@ -200,6 +200,17 @@ def test_a_savepoint_undoes_its_own_part_only(database: Database, acme: UUID) ->
     assert found == [kept]
 
 
+def test_rows_may_be_read_as_they_are_used_and_left_half_way(
+    database: Database, acme: UUID
+) -> None:
+    numbers = text("SELECT generate_series(1, :count)")
+    options = {"yield_per": 10}
+    with database.transaction(OrganizationScope(acme)) as session:
+        with session.execute(numbers, {"count": 100}, execution_options=options) as rows:
+            assert [next(rows)[0] for _ in range(15)] == list(range(1, 16))
+        assert session.scalar(text("SELECT current_user")) == names.role_name(acme)
+
+
 def test_on_commit_runs_after_the_commit_and_not_after_an_error(
     database: Database, acme: UUID
 ) -> None:

@@ -51,6 +51,33 @@ def create_draft(
     """
     queries.taught_course(session, actor, course_id, hold=True)
     base_id = _base_of(session, course_id, base_version_id)
+    version = insert_draft(session, course_id, label=label, base_id=base_id)
+    if base_id is not None:
+        copy_content(session, base_id, version.id)
+    audit.record(
+        session,
+        "course_version.create",
+        ("course_version", version.id),
+        actor_id=actor.user_id,
+        after={"number": version.number, "base_version_id": base_id and str(base_id)},
+    )
+    return version
+
+
+def insert_draft(
+    session: Session, course_id: UUID, *, label: str, base_id: UUID | None
+) -> CourseVersion:
+    """Insert a course's draft, still empty, with the next number.
+
+    Args:
+        session: the organization's session; the course is held by it.
+        course_id: which course.
+        label: a name for people; may be empty.
+        base_id: the frozen version of this course that its content comes from, or None.
+
+    Raises:
+        DraftExistsError: the course has a draft; publish it or edit it.
+    """
     number = (
         select(func.coalesce(func.max(CourseVersion.number), 0) + 1)
         .where(CourseVersion.course_id == course_id)
@@ -74,15 +101,6 @@ def create_draft(
             "The course has a draft already; publish it, or edit it.",
             draft_version_id=_draft_of(session, course_id),
         )
-    if base_id is not None:
-        copy_content(session, base_id, version.id)
-    audit.record(
-        session,
-        "course_version.create",
-        ("course_version", version.id),
-        actor_id=actor.user_id,
-        after={"number": version.number, "base_version_id": base_id and str(base_id)},
-    )
     return version
 
 
@@ -105,7 +123,9 @@ def publish_version(
     """
     version = _lock_version(session, actor, version_id)
     if version.state != "draft":
-        raise VersionPublishedError(f"This version is {version.state}.", state=version.state)
+        raise VersionPublishedError(
+            f"This version is {version.state}.", state=version.state, version_id=str(version_id)
+        )
     check_version(version, expected)
     tree = queries.load_tree(session, version)
     problems = problems_of(tree)
@@ -156,7 +176,12 @@ def archive_version(
     """
     version = _lock_version(session, actor, version_id)
     if version.state == "draft":
-        raise VersionNotPublishedError("A draft cannot be archived.", state=version.state)
+        raise VersionNotPublishedError(
+            "A draft cannot be archived.",
+            version_id=str(version_id),
+            state=version.state,
+            remedy="Publish it first.",
+        )
     check_version(version, expected)
     if version.state == "published":
         version.state, version.archived_at = "archived", now()

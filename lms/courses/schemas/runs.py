@@ -12,7 +12,7 @@ from marshmallow import validate
 
 from lms.courses.models import RUN_STATES
 from lms.courses.run_queries import PHASES
-from lms.http.schemas import Integer, MoneySchema, Schema, Text, UtcDateTime
+from lms.http.schemas import Boolean, Integer, MoneySchema, Schema, Text, UtcDateTime
 
 MAX_CAPACITY = 1_000_000
 MAX_REASON = 500
@@ -97,7 +97,7 @@ class CourseRunIn(Schema):
         },
     )
     refund_policy = _refund_policy(load_default=list)
-    approval_required = ma.fields.Boolean(load_default=False, metadata={"description": APPROVAL})
+    approval_required = Boolean(load_default=False, metadata={"description": APPROVAL})
 
 
 class CourseRunPatch(Schema):
@@ -118,7 +118,7 @@ class CourseRunPatch(Schema):
     price = ma.fields.Nested(MoneySchema)
     time_zone = ma.fields.String(validate=_known_time_zone)
     refund_policy = _refund_policy()
-    approval_required = ma.fields.Boolean(metadata={"description": APPROVAL})
+    approval_required = Boolean(metadata={"description": APPROVAL})
 
 
 class CourseRunAgainIn(Schema):
@@ -157,7 +157,7 @@ class CourseRunAgainIn(Schema):
     refund_policy = _refund_policy(
         further=" If absent, the earlier run's, each step as long before or after the start."
     )
-    approval_required = ma.fields.Boolean(
+    approval_required = Boolean(
         metadata={"description": f"{APPROVAL} If absent, as in the earlier run."}
     )
 

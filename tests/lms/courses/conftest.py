@@ -47,6 +47,15 @@ class Api:
     def post(self, path: str, json: Any = None, *, etag: str | None = None) -> Answer:
         return self.call("POST", path, json, etag=etag)
 
+    def upload(self, path: str, data: bytes, content_type: str = "application/zip") -> Answer:
+        return self.client.post(
+            f"/api/v1{path}",
+            base_url=f"http://{self.host}",
+            headers=self.person.headers,
+            data=data,
+            content_type=content_type,
+        )
+
     def put(self, path: str, json: Any, *, etag: str | None = "*") -> Answer:
         return self.call("PUT", path, json, etag=etag)
 

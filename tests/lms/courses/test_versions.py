@@ -12,6 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 from lms.core.ids import new_id
 from lms.core.models import AuditEvent
 from lms.courses.models import PublishedVersion
+from lms.courses.outline import rendered
 from lms.courses.queries import draft_outline
 from tenants.session import Database, OrganizationScope
 from tests.factories.courses import add_media, make_draft, make_published
@@ -135,7 +136,8 @@ def test_publishing_freezes_the_outline_in_one_row(
     with database.transaction(OrganizationScope(acme)) as session:
         row = session.get(PublishedVersion, made.version_id)
         assert row is not None
-        assert row.outline == draft_outline(session, made.version_id)
+        draft = draft_outline(session, made.version_id)
+        assert row.outline == {**draft, "modules": rendered(draft["modules"])}
         assert row.published_by == instructor.person.id
     version, (first, second) = row.outline["version"], row.outline["modules"]
     assert version == {"id": str(made.version_id), "course_id": str(made.course_id), "number": 1}

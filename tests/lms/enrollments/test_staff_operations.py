@@ -61,6 +61,22 @@ def test_one_that_an_upgrade_brought_to_its_end_is_completed_when_it_is_reinstat
     assert reinstated["completed_at"] is not None
 
 
+def test_one_that_was_reopened_stays_open_when_it_is_suspended_and_reinstated(
+    academy: Academy,
+) -> None:
+    admin, person = academy.person("admin"), academy.person()
+    enrollment_id = enrolled(academy, academy.run(price=0), person)
+    path = f"/enrollments/{enrollment_id}"
+    academy.execute_as_owner(
+        "UPDATE enrollments SET percent = 100 WHERE id = :id", id=enrollment_id
+    )
+    finish(academy, enrollment_id)
+    for verb in ("reopen", "suspend"):
+        assert academy.post(f"{path}/{verb}", admin, WHY).status_code == 200
+    reinstated = academy.post(f"{path}/reinstate", admin, WHY).get_json()
+    assert (reinstated["state"], reinstated["percent"]) == ("active", 100)
+
+
 def test_a_completed_enrollment_is_reopened_by_admins_and_keeps_its_date(academy: Academy) -> None:
     teacher, person = academy.person("instructor"), academy.person()
     enrollment_id = enrolled(academy, academy.run(price=0, teacher=teacher), person)

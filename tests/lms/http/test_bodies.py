@@ -93,6 +93,17 @@ def test_a_moment_is_asked_for_by_an_example(
     assert answer.json["errors"] == [{"pointer": "/at", "message": message}]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100, '\\"' + "{" * 100, "\\\\", "]" * 100],
+    ids=["open", "quoted", "escape", "closed"],
+)
+def test_brackets_in_texts_are_no_nesting(client: FlaskClient, student: Person, text: str) -> None:
+    body = f'{{"email": "{text}", "unknown": "{text}"}}'.encode()
+    answer = send(client, student, body)
+    assert [error["pointer"] for error in answer.json["errors"]] == ["/unknown"]
+
+
 def test_an_operation_that_takes_a_body_needs_one(client: FlaskClient, student: Person) -> None:
     answer = client.post("/api/v1/probe", headers=student.headers)
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")

@@ -10,13 +10,15 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from lms.core.clock import now, rfc3339
 from lms.core.ids import new_id
 from lms.core.storage.base import Storage
 from lms.courses.models import CourseRun, RunSeats
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import Enrollment, EnrollmentChange
+from lms.enrollments.transitions import Change, move
 from tenants.session import Database, OrganizationScope
 from tests.factories.learning import LessonPlan, MadeCourse, enroll, set_enrollment_state
 from tests.factories.people import Person, make_user
@@ -46,7 +48,13 @@ class Class:
                 f"/enrollments/{self.enrollment_id}/media-files/{document.media_file_id}/download"
             ),
             "playback": f"/videos/{video.video_id}/playback",
+            "lesson": f"/enrollments/{self.enrollment_id}/lessons/{document.id}",
         }
+
+    def extend(self, at: datetime | None) -> None:
+        """Give the learner an end of access of their own."""
+        with self.database.transaction(OrganizationScope(self.organization_id)) as session:
+            session.get_one(Enrollment, self.enrollment_id).access_ends_at = at
 
     def end_access(self, at: datetime | None, run_id: UUID | None = None) -> None:
         with self.database.transaction(OrganizationScope(self.organization_id)) as session:
@@ -70,7 +78,7 @@ def taken(
     return Class(database, acme, course, enrolled(course))
 
 
-@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+@pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
 @pytest.mark.parametrize("state", ["active", "completed"])
 def test_after_its_end_nothing_is_read_any_more(
     taken: Class, get: Send, learner: Person, read: str, state: str
@@ -87,7 +95,7 @@ def test_after_its_end_nothing_is_read_any_more(
     assert refused.json["remedy"]
 
 
-@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+@pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
 @pytest.mark.parametrize("ends_in", [None, timedelta(minutes=1)])
 def test_until_then_the_end_of_the_run_changes_nothing(
     taken: Class, get: Send, learner: Person, read: str, ends_in: timedelta | None
@@ -95,6 +103,42 @@ def test_until_then_the_end_of_the_run_changes_nothing(
     taken.end_access(None if ends_in is None else now() + ends_in)
 
     assert get(taken.reads[read], learner).status_code == 200
+
+
+@pytest.mark.parametrize("read", ["outline", "download", "playback"])
+def test_a_learners_own_end_goes_before_the_runs(
+    taken: Class, get: Send, learner: Person, read: str
+) -> None:
+    taken.end_access(now() - timedelta(minutes=1))
+    taken.extend(now() + timedelta(minutes=1))
+    assert get(taken.reads[read], learner).status_code == 200
+
+    taken.end_access(now() + timedelta(minutes=1))
+    ended_at = now() - timedelta(seconds=1)
+    taken.extend(ended_at)
+    refused = get(taken.reads[read], learner)
+    assert (refused.status_code, refused.json["code"]) == (409, "access_ended")
+    assert refused.json["access_ended_at"] == rfc3339(ended_at)
+
+
+def test_with_more_time_progress_is_recorded(taken: Class, report: Send) -> None:
+    taken.end_access(now() - timedelta(minutes=1))
+    taken.extend(now() + timedelta(minutes=1))
+    assert report(taken.enrollment_id, taken.course.lessons[1].id, viewed=True).status_code == 200
+
+
+def test_what_is_closed_by_the_enrollments_state_says_since_when(
+    taken: Class, get: Send, report: Send, learner: Person
+) -> None:
+    with taken.database.transaction(OrganizationScope(taken.organization_id)) as session:
+        move(session, taken.enrollment_id, "suspended", Change("suspended"))
+    with taken.database.transaction(OrganizationScope(taken.organization_id)) as session:
+        since = session.scalars(
+            select(EnrollmentChange.at).where(EnrollmentChange.enrollment_id == taken.enrollment_id)
+        ).one()
+    refused = [get(path, learner) for path in taken.reads.values()]
+    refused.append(report(taken.enrollment_id, taken.course.lessons[1].id, viewed=True))
+    assert {answer.json["since"] for answer in refused} == {rfc3339(since)}
 
 
 def test_after_its_end_no_progress_is_recorded(taken: Class, get: Send, report: Send) -> None:

@@ -17,7 +17,8 @@ from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.core.storage.base import Storage
 from lms.courses import outline
-from lms.learning.schemas import OutlineOut
+from lms.learning import queries
+from lms.learning.outline_schemas import OutlineOut
 from tenants import names
 from tenants.session import Database
 from tests.factories.learning import LessonPlan, MadeCourse
@@ -193,6 +194,33 @@ def test_staff_who_teach_the_course_read_its_draft_and_nobody_keeps_it(
         assert (answer.status_code, answer.json["published"]) == (200, False)
         assert answer.json["modules"][0]["lessons"][0]["id"] == str(draft.lessons[0].id)
         assert answer.headers["Cache-Control"] == "private, no-cache"
+
+
+def test_a_draft_that_did_not_change_is_not_rendered_again(
+    publish: Publish,
+    get: Send,
+    teacher: Person,
+    client: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = f"/course-versions/{publish(LessonPlan(), published=False).version_id}/outline"
+    headers = {**teacher.headers, "If-None-Match": get(path, teacher).headers["ETag"]}
+
+    def render(markdown: str) -> str:
+        raise AssertionError(markdown)
+
+    monkeypatch.setattr(outline, "to_html", render)
+    again = client.get(f"/api/v1{path}", base_url=ACME, headers=headers)
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_another_renderer_gives_a_draft_another_tag(
+    publish: Publish, get: Send, teacher: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/course-versions/{publish(LessonPlan(), published=False).version_id}/outline"
+    before = get(path, teacher).headers["ETag"]
+    monkeypatch.setattr(queries, "RENDERER", "another")
+    assert get(path, teacher).headers["ETag"] != before
 
 
 def test_a_draft_is_not_there_for_students_and_other_instructors(

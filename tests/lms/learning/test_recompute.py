@@ -166,10 +166,31 @@ def test_enrollments_that_are_not_active_stay_as_they_are(
     assert snapshot(database, acme, enrollment_id) == before
 
 
-def test_a_reopened_enrollment_completes_again_with_its_first_date(
+def test_a_reopened_enrollment_stays_open_until_its_progress_changes(
     publish: Publish,
     enrolled: Enrolled,
     report: Send,
+    recomputed: Recompute,
+    database: Database,
+    acme: UUID,
+) -> None:
+    course = publish(LessonPlan(), LessonPlan(required=False))
+    enrollment_id = enrolled(course)
+    report(enrollment_id, course.lessons[0].id, viewed=True)
+    first = read_enrollment(database, acme, enrollment_id).completed_at
+    set_enrollment_state(database, acme, enrollment_id, "active")
+    assert recomputed(course.run_id) == []
+    assert read_enrollment(database, acme, enrollment_id).state == "active"
+    report(enrollment_id, course.lessons[1].id, viewed=True)
+    stored = read_enrollment(database, acme, enrollment_id)
+    assert (stored.state, stored.completed_at) == ("completed", first)
+
+
+def test_a_reopened_enrollment_whose_percent_was_wrong_completes_again_with_its_first_date(
+    publish: Publish,
+    enrolled: Enrolled,
+    report: Send,
+    spoil: Callable[[UUID, int], None],
     recomputed: Recompute,
     database: Database,
     acme: UUID,
@@ -180,6 +201,7 @@ def test_a_reopened_enrollment_completes_again_with_its_first_date(
     first = read_enrollment(database, acme, enrollment_id).completed_at
     assert first is not None
     set_enrollment_state(database, acme, enrollment_id, "active")
+    spoil(enrollment_id, 50)
     (one,) = recomputed(course.run_id)
     assert one.completes
     stored = read_enrollment(database, acme, enrollment_id)

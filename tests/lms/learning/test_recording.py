@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from lms.learning.operations import Report, record_progress
 from tenants.session import Database, OrganizationScope
 from tests.factories.learning import LessonPlan, MadeCourse, enroll, read_enrollment
 from tests.factories.people import Person, make_user
+from tests.lms.courses.conftest import wait_until_blocked
 
 GLOBEX = "http://globex.localhost"
 Publish = Callable[..., MadeCourse]
@@ -345,6 +347,27 @@ def test_lessons_completed_at_the_same_moment_all_count(
         thread.join(timeout=60)
     stored = read_enrollment(database, acme, enrollment_id)
     assert (stored.state, stored.percent) == ("completed", 100)
+
+
+def test_a_report_that_waits_for_what_opens_its_lesson_is_recorded(
+    publish: Publish, enrolled: Enrolled, learner: Person, database: Database, acme: UUID
+) -> None:
+    course = publish(LessonPlan(), LessonPlan(), sequential=True)
+    enrollment_id = enrolled(course)
+    first, second = (lesson.id for lesson in course.lessons)
+    viewed = Report(viewed=True)
+
+    def view_second() -> None:
+        with database.transaction(OrganizationScope(acme)) as session:
+            record_progress(session, learner.actor, enrollment_id, second, viewed)
+
+    with ThreadPoolExecutor() as pool:
+        with database.transaction(OrganizationScope(acme)) as session:
+            record_progress(session, learner.actor, enrollment_id, first, viewed)
+            waiting = pool.submit(view_second)
+            wait_until_blocked(database, acme, waiting)
+        waiting.result(timeout=30)
+    assert read_enrollment(database, acme, enrollment_id).state == "completed"
 
 
 def statements_of(app: Flask, action: Callable[[], TestResponse]) -> int:

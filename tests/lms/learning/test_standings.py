@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from lms.core.clock import now
 from lms.core.ids import new_id
 from tenants.session import Database, OrganizationScope
-from tests.factories.learning import LessonPlan, MadeCourse, enroll
+from tests.factories.learning import LessonPlan, MadeCourse, enroll, set_enrollment_state
 from tests.factories.people import Person, make_user
 from tests.factories.statements import counted
 
@@ -187,6 +187,32 @@ def test_inactive_since_a_moment_are_those_who_did_nothing_from_then_on_but_were
     assert inactive(7) == {"away", "silent"}
     assert inactive(12) == {"silent"}
     assert inactive(20) == set()
+
+
+def test_who_has_left_is_not_reminded(
+    idlers: dict[str, UUID], path: str, get: Send, teacher: Person, database: Database, acme: UUID
+) -> None:
+    set_enrollment_state(database, acme, idlers["away"], "withdrawn")
+    moment = now().isoformat().replace("+00:00", "Z")
+    items = get(f"{path}?inactive_since={moment}", teacher).json["items"]
+    assert str(idlers["away"]) not in [one["enrollment_id"] for one in items]
+    assert len(get(path, teacher).json["items"]) == len(idlers)
+
+
+@pytest.mark.parametrize("state", ["cancelled", "expired"])
+def test_an_attempt_that_ended_before_it_was_active_is_nobodys_progress(
+    state: str,
+    course: MadeCourse,
+    path: str,
+    get: Send,
+    teacher: Person,
+    database: Database,
+    acme: UUID,
+) -> None:
+    enroll(database, acme, course, make_user(database, acme), state, activated=False)
+    waiting = enroll(database, acme, course, make_user(database, acme), "pending", activated=False)
+    items = get(path, teacher).json["items"]
+    assert [one["enrollment_id"] for one in items] == [str(waiting)]
 
 
 def test_a_moment_without_an_offset_is_refused(path: str, get: Send, teacher: Person) -> None:

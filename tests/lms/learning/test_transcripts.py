@@ -78,6 +78,20 @@ def test_a_transcript_has_every_run_and_attempt_newest_first_page_by_page(
     assert [one["state"] for one in entries] == ["active", "completed", "withdrawn"]
 
 
+@pytest.mark.parametrize("state", ["cancelled", "expired"])
+def test_an_attempt_that_ended_before_it_was_active_is_in_no_transcript(
+    state: str, publish: Publish, enrolled: Enrolled, get: Send, learner: Person, admin: Person
+) -> None:
+    course = publish(LessonPlan())
+    enrolled(course, state, activated=False)
+    taken = enrolled(course, attempt=2)
+    for path, person in (
+        ("/me/transcript", learner),
+        (f"/users/{learner.id}/transcript", admin),
+    ):
+        assert listed(get(path, person)) == [str(taken)]
+
+
 def test_ones_own_transcript_shows_nobody_elses_enrollments(
     publish: Publish, enrolled: Enrolled, get: Send, database: Database, acme: UUID
 ) -> None:

@@ -29,9 +29,11 @@ from lms.learning.operations import Report, record_progress
 from lms.learning.progress import parse_rules, percent_of
 from lms.learning.upgrades import Upgrade, upgrade_run
 from tenants.session import Database, OrganizationScope
+from tests.factories.archives import content_of, lesson, manifest_of, packed
 from tests.factories.courses import LESSON, Content, make_published, make_run
+from tests.factories.learning import set_enrollment_state
 from tests.factories.people import Person, make_user
-from tests.lms.courses.conftest import wait_until_blocked
+from tests.lms.courses.conftest import Api, wait_until_blocked
 
 ACME = "http://acme.localhost"
 DEADLINE = 20.0
@@ -113,6 +115,8 @@ class Cohort:
                     run_id=self.run_id,
                     version_id=version_id or self.first.version_id,
                     state=state,
+                    awaiting="payment" if state == "pending" else None,
+                    waitlisted_at=now() if state == "waitlisted" else None,
                     percent=percent,
                     activated_at=now(),
                     completed_at=now() if state == "completed" else None,
@@ -154,6 +158,14 @@ class Cohort:
             base_url=ACME,
             headers=self.learners[enrollment_id].headers,
             json={"viewed": True},
+        )
+
+    def read_lesson(self, enrollment_id: UUID, lesson_id: UUID | str) -> Any:
+        """Let the learner open a lesson."""
+        return self.app.test_client().get(
+            f"/api/v1/enrollments/{enrollment_id}/lessons/{lesson_id}",
+            base_url=ACME,
+            headers=self.learners[enrollment_id].headers,
         )
 
     def apply(self, target_id: UUID, *, dry_run: bool = False, policy: Any = "all") -> Upgrade:
@@ -281,6 +293,23 @@ def test_progress_is_carried_by_lineage(
     assert cohort.read(enrollment_id).percent == percent
 
 
+def test_progress_is_carried_to_a_version_that_was_edited_in_an_archive(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=(0, 1))
+    api = Api(cohort.app.test_client(), cohort.teacher)
+    archive = api.get(f"/course-versions/{cohort.first.version_id}/archive").data
+    edited = content_of(archive)
+    (module,) = edited["modules"]
+    module["lessons"][0]["title"] = "Renamed elsewhere"
+    module["lessons"].append(lesson(title="Added elsewhere"))
+    path = f"/courses/{cohort.first.course_id}/versions/import"
+    second = api.upload(path, packed(edited, manifest_of(archive))).json["draft"]["id"]
+    assert api.post(f"/course-versions/{second}/publish").status_code == 200
+
+    assert cohort.upgrade(UUID(second)).status_code == 200
+
+    assert cohort.read(enrollment_id).percent == 2 * 100 // 5
+
+
 def test_a_lesson_that_was_only_opened_is_not_done(cohort: Cohort) -> None:
     enrollment_id = cohort.enroll(done=[0], opened=[1])
 
@@ -336,6 +365,26 @@ def test_an_active_one_that_reaches_100_by_it_is_completed(cohort: Cohort) -> No
             "actor_id": cohort.teacher.id,
         }
     ]
+
+
+def test_one_that_was_reopened_with_everything_done_stays_open(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=[0, 1, 2, 3], state="completed")
+    set_enrollment_state(cohort.database, cohort.organization_id, enrollment_id, "active")
+
+    upgrade = cohort.apply(cohort.next_version(without=[3]))
+
+    assert (upgrade.counts.moving, upgrade.counts.completing) == (1, 0)
+    enrollment = cohort.read(enrollment_id)
+    assert (enrollment.state, enrollment.percent) == ("active", 100)
+
+
+def test_one_that_was_reopened_and_reaches_100_by_it_is_completed_again(cohort: Cohort) -> None:
+    enrollment_id = cohort.enroll(done=[0, 1, 2], state="completed")
+    set_enrollment_state(cohort.database, cohort.organization_id, enrollment_id, "active")
+
+    cohort.apply(cohort.next_version(without=[3]))
+
+    assert cohort.read(enrollment_id).state == "completed"
 
 
 def test_a_suspended_one_that_reaches_100_by_it_stays_suspended(cohort: Cohort) -> None:
@@ -465,6 +514,8 @@ def test_who_still_has_the_old_version_open_is_led_to_the_lesson_in_the_new_one(
 
     assert (refused.status_code, refused.json["code"]) == (409, "lesson_of_another_version")
     assert refused.json["version_id"] == str(second)
+    read = cohort.read_lesson(enrollment_id, cohort.first.lesson_ids[0])
+    assert (read.status_code, read.json["lesson_id"]) == (409, refused.json["lesson_id"])
     if removed:
         assert refused.json["lesson_id"] is None
     else:
