@@ -38,7 +38,7 @@ blp = TenantBlueprint(
 
 @blp.operation(
     "GET",
-    "/course-versions/<uuid:version_id>/archive",
+    "/course-versions/<uuid:version_id>/export",
     id="exportCourseVersion",
     roles=STAFF,
     content_type=MEDIA_TYPE,

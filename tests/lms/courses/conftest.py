@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from tenants.session import Database, OrganizationScope
+from tests.factories.courses import Content, make_draft
 from tests.factories.people import Person, make_user
 
 Answer = Any
@@ -104,3 +105,8 @@ def wait_until_blocked(database: Database, organization_id: UUID, future: Future
         finished, _ = wait_for([future], timeout=0.02)
         assert not finished, "it did not wait for the other transaction"
         assert time.monotonic() < deadline, "it neither finished nor waited for a lock"
+
+
+@pytest.fixture
+def draft(instructor: Api, database: Database, acme: UUID) -> Content:
+    return make_draft(database, acme, instructor.person)

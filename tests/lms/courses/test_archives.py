@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -71,7 +73,7 @@ def new_course(api: Api) -> str:
 
 
 def export(api: Api, version_id: object) -> bytes:
-    answer = api.get(f"/course-versions/{version_id}/archive")
+    answer = api.get(f"/course-versions/{version_id}/export")
     assert answer.status_code == 200, answer.text
     return answer.data
 
@@ -192,11 +194,29 @@ def test_the_content_hash_is_that_of_the_content_alone(
     assert before != manifest_of(export(instructor, draft))["content_hash"]
 
 
+def test_the_content_hash_can_be_recomputed_from_the_archive(
+    instructor: Api, database: Database, acme: UUID
+) -> None:
+    made = make_published(
+        database, acme, instructor.person, outline=[["video"], ["text"]], lesson={"title": "Crème"}
+    )
+    archive = export(instructor, made.version_id)
+
+    lines = []
+    for one in anonymous(content_of(archive))["modules"]:
+        lines += [{name: one[name] for name in one if name != "lessons"}, *one["lessons"]]
+    canonical = "".join(
+        json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        for line in lines
+    )
+    assert manifest_of(archive)["content_hash"] == sha256(canonical.encode()).hexdigest()
+
+
 def test_an_archive_is_downloaded_under_the_courses_title(instructor: Api) -> None:
     course_id = instructor.post("/courses", {"title": 'Über "Espresso"/Filter'}).json["id"]
     draft = instructor.post(f"/courses/{course_id}/versions", {}).json["id"]
 
-    answer = instructor.get(f"/course-versions/{draft}/archive")
+    answer = instructor.get(f"/course-versions/{draft}/export")
 
     assert answer.content_type == "application/zip"
     assert int(answer.headers["Content-Length"]) == len(answer.data)
@@ -210,12 +230,12 @@ def test_an_archive_is_downloaded_under_the_courses_title(instructor: Api) -> No
 def test_versions_are_exported_by_those_who_teach_the_course(
     instructor: Api, colleague: Api, student: Api, admin: Api, database: Database, acme: UUID
 ) -> None:
-    path = f"/course-versions/{make_draft(database, acme, instructor.person).version_id}/archive"
+    path = f"/course-versions/{make_draft(database, acme, instructor.person).version_id}/export"
 
     assert student.get(path).status_code == 403
     assert colleague.get(path).status_code == 404
     assert admin.get(path).status_code == 200
-    assert admin.get(f"/course-versions/{new_id()}/archive").status_code == 404
+    assert admin.get(f"/course-versions/{new_id()}/export").status_code == 404
 
 
 def test_exporting_takes_as_many_statements_for_a_thousand_lessons_as_for_four(

@@ -143,7 +143,7 @@ class School:
             return version.id
 
     def export(self, version_id: UUID) -> bytes:
-        return self.api.get(f"/course-versions/{version_id}/archive").data
+        return self.api.get(f"/course-versions/{version_id}/export").data
 
     def bring(self, archive: bytes) -> UUID:
         """Import an archive into a new course; returns the draft."""

@@ -7,10 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tenants.session import Database
+from tests.factories.cohorts import Cohort
+from tests.factories.courses import make_published, make_run
 from tests.factories.learning import LessonPlan, MadeCourse, enroll, make_course
 from tests.factories.people import Person, make_user
 
@@ -87,3 +90,22 @@ def report(client: FlaskClient, learner: Person) -> Callable[..., TestResponse]:
         )
 
     return put
+
+
+@pytest.fixture
+def make_cohort(
+    app: Flask, client: FlaskClient, database: Database, acme: UUID, teacher: Person
+) -> Callable[..., Cohort]:
+    del client
+
+    def make(lessons: int = 4) -> Cohort:
+        first = make_published(database, acme, teacher, outline=[["text"] * lessons])
+        run_id = make_run(database, acme, teacher, first)
+        return Cohort(app, database, acme, teacher, first, run_id)
+
+    return make
+
+
+@pytest.fixture
+def cohort(make_cohort: Callable[..., Cohort]) -> Cohort:
+    return make_cohort()
