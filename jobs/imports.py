@@ -11,7 +11,7 @@ from jobs import claims
 from jobs.claims import Claim
 from jobs.context import HandBackError, JobContext
 from lms.checkout.imports import invited, work
-from lms.checkout.imports.work import OvertakenError
+from lms.checkout.imports.enrolling import OvertakenError
 
 log = structlog.get_logger()
 

@@ -17,6 +17,7 @@ from lms.users.errors import InvalidEmailError
 
 ENROLLMENT_CLOSED = "enrollment_closed"
 RUN_FULL = "run_full"
+NO_SEAT = "Every seat of this run is taken; make its capacity larger, or leave this row out."
 
 FIND_PEOPLE = """
     SELECT u.id, u.email, u.deactivated_at IS NOT NULL AS is_deactivated,
@@ -89,10 +90,7 @@ class Judgement:
         if seats is None or seats >= len(self.accepted):
             return self
         seats = max(seats, 0)
-        late = [
-            RowRefusal(one.row, RUN_FULL, "Every seat of this run is taken.")
-            for one in self.accepted[seats:]
-        ]
+        late = [RowRefusal(one.row, RUN_FULL, NO_SEAT) for one in self.accepted[seats:]]
         return Judgement(self.accepted[:seats], [*self.refused, *late])
 
 
@@ -170,9 +168,10 @@ def _refusal_of_account(
     row: PendingRow, person: Row[Any], *, is_enrolled: bool
 ) -> RowRefusal | None:
     if person.is_deactivated:
-        return RowRefusal(row, "account_deactivated", "This account is deactivated.")
+        message = "This account is deactivated; an admin can take that back."
+        return RowRefusal(row, "account_deactivated", message)
     if is_enrolled:
-        message = "This learner is enrolled in the run already."
+        message = "This learner is enrolled in the run already; leave this row out."
         return RowRefusal(row, "already_enrolled", message)
     return None
 

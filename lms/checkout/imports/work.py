@@ -2,13 +2,12 @@
 
 At first all rows are looked at, and nothing is done. Then they are done in the file's order: those
 of a partial import some at a time, those of all or nothing in one transaction. What is done for a
-row and what the row says of it commit together, so no row is done twice. Locks are taken in the
-order of every purchase: run, payments, enrollments, seats.
+row and what the row says of it commit together, so no row is done twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,9 +16,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout import holds
+from lms.checkout.imports import report
 from lms.checkout.imports.checking import (
     ENROLLMENT_CLOSED,
-    Acceptance,
     Judgement,
     PendingRow,
     RowRefusal,
@@ -27,17 +26,12 @@ from lms.checkout.imports.checking import (
     judge,
     seats_left,
 )
+from lms.checkout.imports.enrolling import enroll_all
 from lms.checkout.imports.files import MAX_ROWS
-from lms.checkout.imports.models import GAVE_UP, ROWS_REFUSED, LearnerImport, LearnerImportRow
-from lms.core import audit
-from lms.core.ids import new_id
-from lms.users.operations import create_students
+from lms.checkout.imports.models import GAVE_UP, ROWS_REFUSED, LearnerImport
 
 ROWS_AT_ONCE = 200
 """Of a partial import, so that others wait for no more than that, and its progress is seen."""
-
-ROWS_A_STATEMENT = 1000
-"""Of all or nothing, so that none comes near the time that PostgreSQL gives a statement."""
 
 BEGIN = text("""
     UPDATE learner_imports
@@ -54,81 +48,6 @@ HOLD_RUN = text("""
      WHERE r.id = :run_id
        FOR SHARE
 """)
-
-# As `enroll_statement.GRANT_SEAT` does for one. Who has not joined has nothing to pay for yet. In
-# the order that is given, so that two imports of the same people wait for each other in one order.
-ENROLL = text("""
-    WITH due AS (
-        SELECT *
-          FROM unnest(CAST(:user_ids AS uuid[]), CAST(:payment_ids AS uuid[]),
-                      CAST(:enrollment_ids AS uuid[]), CAST(:change_ids AS uuid[]),
-                      CAST(:joined AS boolean[])) WITH ORDINALITY
-               AS due (user_id, payment_id, enrollment_id, change_id, has_joined, place)
-    ), payment AS (
-        INSERT INTO payments
-               (id, user_id, run_id, amount, currency, method, state, succeeded_at, refund_policy)
-        SELECT due.payment_id, due.user_id, r.id, 0, r.currency, 'free', 'succeeded', now(),
-               r.refund_policy
-          FROM due JOIN course_runs r ON r.id = :run_id
-         WHERE due.has_joined
-         ORDER BY due.place
-            ON CONFLICT DO NOTHING
-        RETURNING id
-    ), enrolled AS (
-        INSERT INTO enrollments
-               (id, user_id, run_id, version_id, payment_id, attempt, state, awaiting,
-                activated_at)
-        SELECT due.enrollment_id, due.user_id, r.id, r.version_id, payment.id,
-               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
-                 WHERE e.user_id = due.user_id AND e.run_id = r.id),
-               CASE WHEN due.has_joined THEN 'active' ELSE 'pending' END,
-               CASE WHEN NOT due.has_joined THEN 'invitation' END,
-               CASE WHEN due.has_joined THEN now() END
-          FROM due JOIN course_runs r ON r.id = :run_id
-          LEFT JOIN payment ON payment.id = due.payment_id
-         WHERE payment.id IS NOT NULL OR NOT due.has_joined
-         ORDER BY due.place
-            ON CONFLICT DO NOTHING
-        RETURNING id, state
-    ), recorded AS (
-        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
-        SELECT due.change_id, enrolled.id, NULL, enrolled.state, CAST(:actor_id AS uuid),
-               CASE enrolled.state WHEN 'active' THEN 'granted' ELSE 'awaiting_invitation' END
-          FROM enrolled JOIN due ON due.enrollment_id = enrolled.id
-    )
-    SELECT count(*) FROM enrolled
-""")
-TAKE_SEATS = text("""
-    UPDATE run_seats SET taken = taken + :seats
-     WHERE run_id = :run_id AND (capacity IS NULL OR taken + waitlisted + :seats <= capacity)
-    RETURNING taken
-""")
-NORMALISE = text("""
-    UPDATE learner_import_rows r
-       SET email = good.email
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:emails AS text[])) AS good (id, email)
-     WHERE r.id = good.id AND r.email <> good.email
-""")
-REFUSE = text("""
-    UPDATE learner_import_rows r
-       SET outcome = 'refused', code = refused.code, message = refused.message
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:codes AS text[]), CAST(:messages AS text[]))
-           AS refused (id, code, message)
-     WHERE r.id = refused.id AND r.outcome = 'pending'
-""")
-ACCEPT = text("""
-    UPDATE learner_import_rows r
-       SET outcome = CASE WHEN done.has_joined THEN 'enrolled' ELSE 'invited' END,
-           user_id = done.user_id, enrollment_id = done.enrollment_id
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:joined AS boolean[]), CAST(:user_ids AS uuid[]),
-                  CAST(:enrollment_ids AS uuid[]))
-           AS done (id, has_joined, user_id, enrollment_id)
-     WHERE r.id = done.id AND r.outcome = 'pending'
-""")
-
-
-class OvertakenError(Exception):
-    """Somebody enrolled or took a seat since it was looked at: roll back, and look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,19 +86,19 @@ def check(session: Session, import_id: UUID) -> Step:
     importing = session.get_one(LearnerImport, import_id)
     if importing.checked_at is not None:
         return Step(finished=False)
-    rows, wrong = check_addresses(_pending(session, importing, after=None, most=MAX_ROWS))
-    values = {"ids": [row.id for row in rows], "emails": [row.email for row in rows]}
-    session.execute(NORMALISE, values)
+    written = report.pending_rows(session, importing, after=None, most=MAX_ROWS)
+    rows, wrong = check_addresses(written)
+    report.normalise(session, rows)
     judgement = _judge(session, importing, rows, hold=False)
     if importing.dry_run or importing.mode == "all_or_nothing":
         judgement = judgement.cut_to(seats_left(session, importing.run_id))
-    _refuse(session, importing, [*wrong, *judgement.refused])
+    report.refuse(session, importing, [*wrong, *judgement.refused])
     importing.checked_at = _now(session)
     if importing.mode == "all_or_nothing" and importing.refused:
         _finish(session, importing, failure=ROWS_REFUSED)
         return Step(finished=True)
     if importing.dry_run:
-        _accept(session, importing, judgement.accepted)
+        report.accept(session, importing, judgement.accepted)
         _finish(session, importing)
     session.flush()
     return Step(finished=importing.dry_run)
@@ -200,14 +119,14 @@ def enroll(session: Session, import_id: UUID, *, after: UUID | None, most: int) 
     importing = session.get_one(LearnerImport, import_id)
     is_whole = importing.mode == "all_or_nothing"
     most = MAX_ROWS if is_whole else most
-    rows = _pending(session, importing, after=after, most=most)
+    rows = report.pending_rows(session, importing, after=after, most=most)
     judgement = _judge(session, importing, rows, hold=True)
     judgement = judgement.cut_to(seats_left(session, importing.run_id))
-    _refuse(session, importing, judgement.refused)
+    report.refuse(session, importing, judgement.refused)
     if is_whole and judgement.refused:
         _finish(session, importing, failure=ROWS_REFUSED)
         return Step(finished=True)
-    _enroll(session, importing, judgement.accepted)
+    enroll_all(session, importing, judgement.accepted)
     is_last = len(rows) < most or is_whole
     if is_last:
         _finish(session, importing)
@@ -234,110 +153,6 @@ def _judge(
         message = "This run costs money by now; only admins give its seats away."
         return Judgement([], [RowRefusal(row, "forbidden", message) for row in rows])
     return judge(session, importing, rows, hold=hold)
-
-
-def _enroll(session: Session, importing: LearnerImport, accepted: Sequence[Acceptance]) -> None:
-    if not accepted:
-        return
-    ordered = sorted(accepted, key=lambda one: one.row.email)
-    for start in range(0, len(ordered), ROWS_A_STATEMENT):
-        _enroll_some(session, importing, ordered[start : start + ROWS_A_STATEMENT])
-    # Last, because everybody who enrolls in the run waits from here on until the commit.
-    values = {"run_id": importing.run_id, "seats": len(accepted)}
-    if session.execute(TAKE_SEATS, values).one_or_none() is None:
-        raise OvertakenError("somebody else took a seat")
-
-
-def _enroll_some(
-    session: Session, importing: LearnerImport, accepted: Sequence[Acceptance]
-) -> None:
-    accepted = _with_accounts(session, importing, accepted)
-    enrollment_ids = [new_id() for _ in accepted]
-    enrolled = session.execute(
-        ENROLL,
-        {
-            "run_id": importing.run_id,
-            "actor_id": importing.created_by,
-            "user_ids": [one.user_id for one in accepted],
-            "joined": [one.has_joined for one in accepted],
-            "enrollment_ids": enrollment_ids,
-            "payment_ids": [new_id() for _ in accepted],
-            "change_ids": [new_id() for _ in accepted],
-        },
-    ).scalar_one()
-    if enrolled != len(accepted):
-        raise OvertakenError("somebody enrolled by themselves")
-    for one, enrollment_id in zip(accepted, enrollment_ids, strict=True):
-        audit.record(
-            session,
-            "enrollment.grant",
-            ("enrollment", enrollment_id),
-            actor_id=importing.created_by,
-            after={
-                "run_id": str(importing.run_id),
-                "user_id": str(one.user_id),
-                "reason": importing.reason,
-                "learner_import_id": str(importing.id),
-            },
-        )
-    _accept(session, importing, accepted, enrollment_ids)
-
-
-def _with_accounts(
-    session: Session, importing: LearnerImport, accepted: Sequence[Acceptance]
-) -> list[Acceptance]:
-    """Make the accounts that are missing."""
-    missing = {one.row.email: one.row.name for one in accepted if one.user_id is None}
-    made: Mapping[str, UUID] = {}
-    if missing:
-        made = create_students(session, importing.created_by, missing)
-    if len(made) != len(missing):
-        raise OvertakenError("somebody else has just made an account")
-    return [
-        one if one.user_id else Acceptance(one.row, made[one.row.email], one.has_joined)
-        for one in accepted
-    ]
-
-
-def _pending(
-    session: Session, importing: LearnerImport, *, after: UUID | None, most: int
-) -> list[PendingRow]:
-    query = select(
-        LearnerImportRow.id, LearnerImportRow.line, LearnerImportRow.email, LearnerImportRow.name
-    ).where(LearnerImportRow.import_id == importing.id, LearnerImportRow.outcome == "pending")
-    if after is not None:
-        query = query.where(LearnerImportRow.id > after)
-    rows = session.execute(query.order_by(LearnerImportRow.id).limit(most))
-    return [PendingRow(*row) for row in rows]
-
-
-def _refuse(session: Session, importing: LearnerImport, refused: Sequence[RowRefusal]) -> None:
-    values = {
-        "ids": [one.row.id for one in refused],
-        "codes": [one.code for one in refused],
-        "messages": [one.message for one in refused],
-    }
-    session.execute(REFUSE, values)
-    importing.refused += len(refused)
-
-
-def _accept(
-    session: Session,
-    importing: LearnerImport,
-    accepted: Sequence[Acceptance],
-    enrollment_ids: Sequence[UUID] | None = None,
-) -> None:
-    """Mark rows as done; of a dry run, as what would be done, without an enrollment."""
-    values = {
-        "ids": [one.row.id for one in accepted],
-        "joined": [one.has_joined for one in accepted],
-        "user_ids": [one.user_id for one in accepted],
-        "enrollment_ids": enrollment_ids or [None] * len(accepted),
-    }
-    session.execute(ACCEPT, values)
-    joined = sum(one.has_joined for one in accepted)
-    importing.enrolled += joined
-    importing.invited += len(accepted) - joined
 
 
 def _finish(session: Session, importing: LearnerImport, *, failure: str | None = None) -> None:

@@ -11,7 +11,9 @@ from lms.checkout.reconcile.report import FINDINGS_SHOWN, CheckResult, Finding
 from lms.core.queue import (
     CANCEL_RUN,
     CLOSE_WAITLIST,
+    ENROLL_INVITED,
     EXPIRE_ENROLLMENT,
+    IMPORT_LEARNERS,
     OFFER_SEATS,
     SETTLE_PAYMENT,
 )
@@ -50,6 +52,8 @@ class Check:
                 "cancel_run": CANCEL_RUN,
                 "offer_seats": OFFER_SEATS,
                 "close_waitlist": CLOSE_WAITLIST,
+                "import_learners": IMPORT_LEARNERS,
+                "enroll_invited": ENROLL_INVITED,
                 "findings_shown": FINDINGS_SHOWN,
             },
         ).all()

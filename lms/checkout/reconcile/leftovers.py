@@ -53,7 +53,16 @@ WORK_LOST = text("""
              WHERE r.state = 'cancelled'
                AND EXISTS (SELECT FROM enrollments e
                             WHERE e.run_id = r.id
-                              AND e.state IN ('pending', 'waitlisted', 'active', 'suspended'))) o
+                              AND e.state IN ('pending', 'waitlisted', 'active', 'suspended'))
+            UNION
+            SELECT 'learner_import', id, CAST(:import_learners AS text)
+              FROM learner_imports WHERE state IN ('queued', 'running')
+            UNION
+            SELECT 'user', u.id, CAST(:enroll_invited AS text)
+              FROM enrollments e
+              JOIN users u ON u.id = e.user_id AND u.password_hash IS NOT NULL
+              JOIN course_runs r ON r.id = e.run_id AND r.state <> 'cancelled'
+             WHERE e.state = 'pending' AND e.awaiting = 'invitation') o
      WHERE NOT EXISTS (SELECT FROM platform.work w
                         WHERE w.organization_id = :organization_id AND w.kind = o.kind
                           AND w.subject_id = o.id AND w.state IN ('waiting', 'running'))

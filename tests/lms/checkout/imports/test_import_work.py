@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from lms.checkout.imports import work
+from lms.checkout.imports import enrolling, report, work
 from tests.factories.accounts import held
 from tests.factories.importing import (
     IMPORT,
@@ -87,20 +87,20 @@ def test_what_breaks_leaves_whole_steps_and_is_gone_on_with(
 ) -> None:
     run_id, people = academy.run(), joined(academy, 5)
     import_id = start(academy, admin, run_id, file_for(people), mode=mode)
-    accept, calls = work._accept, iter(range(100))
+    accept, calls = report.accept, iter(range(100))
 
     def breaking(*arguments: Any) -> None:
         accept(*arguments)
         if next(calls) == kept // 2:
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(work, "_accept", breaking)
+    monkeypatch.setattr(report, "accept", breaking)
     assert work_off(academy, import_id)["state"] == "failed"
     failed = read_import(academy, admin, import_id)
     assert (failed["state"], failed["failure"], failed["enrolled"]) == ("failed", "gave_up", kept)
     assert effects(academy, run_id) == each(kept)
 
-    monkeypatch.setattr(work, "_accept", accept)
+    monkeypatch.setattr(report, "accept", accept)
     academy.execute_as_owner(
         "UPDATE platform.work SET state = 'waiting', attempts = 0, finished_at = NULL"
         " WHERE subject_id = :id",
@@ -124,7 +124,7 @@ def test_work_that_is_done_again_changes_nothing(academy: Academy, admin: Person
     assert effects(academy, run_id) == each(3)
 
 
-def enrolling(run_id: UUID, person: Person) -> str:
+def a_purchase(run_id: UUID, person: Person) -> str:
     """What a purchase writes before it commits."""
     return (
         "WITH paid AS (INSERT INTO payments (id, user_id, run_id, amount, currency, method, state,"
@@ -148,7 +148,7 @@ def test_somebody_who_enrolls_at_the_same_moment_is_refused_in_the_file(
     run_id, people = academy.run(), joined(academy, 3)
     import_id = start(academy, admin, run_id, file_for(people), mode=mode)
     with ThreadPoolExecutor(1) as pool, held(academy.database, academy.scope) as purchase:
-        purchase.sql(enrolling(run_id, people[1]))
+        purchase.sql(a_purchase(run_id, people[1]))
         waiting = pool.submit(academy.do_work, IMPORT, import_id)
         purchase.wait_until_in_the_way_of(waiting)
     waiting.result()
@@ -165,7 +165,7 @@ def test_the_last_seat_goes_to_one_of_the_two_who_take_it_at_once(
     run_id, (ada, other) = academy.run(capacity=1), joined(academy, 2)
     import_id = start(academy, admin, run_id, file_for([ada]), mode="all_or_nothing")
     with ThreadPoolExecutor(1) as pool, held(academy.database, academy.scope) as purchase:
-        purchase.sql(enrolling(run_id, other))
+        purchase.sql(a_purchase(run_id, other))
         waiting = pool.submit(academy.do_work, IMPORT, import_id)
         purchase.wait_until_in_the_way_of(waiting)
     waiting.result()
@@ -203,7 +203,7 @@ def test_imports_and_learners_who_race_for_seats_fill_the_run_exactly(
 def test_two_files_that_name_the_same_people_in_another_order_wait_for_each_other(
     academy: Academy, admin: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "ROWS_A_STATEMENT", 1)
+    monkeypatch.setattr(enrolling, "ROWS_A_STATEMENT", 1)
     run_id, people = academy.run(), joined(academy, 8)
     imports = [
         start(academy, admin, run_id, file_for(file), mode="all_or_nothing")

@@ -195,3 +195,20 @@ def test_seats_that_wait_leave_books_that_agree(school: Academy) -> None:
     admin, run_id = school.person("admin"), school.run()
     import_one(school, admin, run_id, new_address())
     assert books.check(school).findings == []
+
+
+def test_work_that_was_lost_is_found(school: Academy) -> None:
+    admin, run_id, address = school.person("admin"), school.run(), new_address()
+    row = import_one(school, admin, run_id, address)
+    import_id = start(school, admin, run_id, file_of(f"{new_address()},New"))
+    accept(school, invite(school, admin, address))
+    assert books.check(school).findings == []
+    school.execute_as_owner(
+        "DELETE FROM platform.work WHERE subject_id = ANY(:ids)",
+        ids=[UUID(import_id), UUID(row["user_id"])],
+    )
+    found = {(one.check, one.subject_type, one.subject_id) for one in books.check(school).findings}
+    assert found == {
+        ("work_lost", "learner_import", import_id),
+        ("work_lost", "user", row["user_id"]),
+    }
