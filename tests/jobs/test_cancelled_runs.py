@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from lms.app import create_app
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 from tests.factories.jobs import Stack, children_of, kill_all, until
 from tests.factories.money import Academy
 
