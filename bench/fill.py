@@ -23,8 +23,8 @@ from bench.stage import LOGIN_ROLE, POSTGRES_SETTINGS, libpq_url
 from lms.core.ids import new_id
 from lms.embedded.postgres import EmbeddedPostgres
 from tenants import ddl, migrator, provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import create_admin_engine
 
 PLATFORM_VERSIONS = ddl.MIGRATIONS / "platform" / "versions"
 THREADS = 2

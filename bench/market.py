@@ -20,8 +20,8 @@ from bench.seed import Organization
 from bench.stage import LOGIN_ROLE, Stage
 from lms.core.ids import new_id
 from tenants import provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import create_admin_engine
 
 SIZE = 6000
 """Buyers, and runs: more purchases than one round can make."""

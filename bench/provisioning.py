@@ -27,8 +27,8 @@ from bench.tenants_peer import Cost
 from lms.core.ids import new_id
 from lms.platform.provisioning import FirstAdmin, Owner, create_organization
 from tenants import ddl, spares
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import create_admin_engine
 
 COUNTS = (0, 300, 3_000)
 PEER_COUNTS = (0, 300)

@@ -18,8 +18,9 @@ from bench.stage import LOGIN_ROLE, libpq_url
 from lms.checkout.reconcile.books import CHECKS
 from lms.core.ids import new_id
 from tenants import ddl, names, provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import Database, OrganizationScope, create_admin_engine
+from tenants.session import Database, OrganizationScope
 
 WALLETS, ROWS_EACH = 2_000, 50
 ROWS = WALLETS * ROWS_EACH

@@ -20,8 +20,9 @@ from bench.academy import Academy, Shape, Student, make_academy
 from bench.copies import read_rows, renumber, write_rows
 from lms.core.ids import new_id
 from tenants import ddl, names, provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import Database, create_admin_engine
+from tenants.session import Database
 
 BASE_DOMAIN = "lms.test"
 HERE = Path(__file__).resolve().parent

@@ -23,8 +23,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from tenants import ddl, names, roles
+from tenants.engines import create_admin_engine
 from tenants.errors import NotMigratedError
-from tenants.session import Database, create_admin_engine
+from tenants.session import Database
 
 ORGANIZATIONS_PER_CONNECTION = 100
 """A backend keeps catalog caches of every schema it has touched, and only closing it frees them."""

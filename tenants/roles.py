@@ -9,7 +9,7 @@ from psycopg import sql
 from sqlalchemy import Connection, make_url
 
 from tenants import names
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 
 TAKE_FROM_PUBLIC: LiteralString = """\
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', oid::regprocedure)

@@ -14,44 +14,20 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
-import orjson
-import psycopg
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
-from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session, SessionTransaction
 
 from tenants import binding, names, pool
+from tenants.engines import create_login_engine, errors_told_apart
 from tenants.errors import (
-    DatabaseOverloadedError,
-    DatabaseUnavailableError,
     OrganizationMigratingError,
     OrganizationNotFoundError,
-    StalePlanError,
     UnboundSessionError,
 )
 
 ACTIVE = frozenset({"active"})
 STILL_SETTLING = frozenset({"active", "suspended", "deleting"})
 """States in which provider webhooks, refunds and sweeps go on: money is never refused."""
-
-PREPARED_AFTER = 0
-"""Uses of a statement after which a connection keeps it prepared: none, so it is planned once."""
-
-CONNECT_TIMEOUT_S = 3
-BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-"""Somebody else changes the same thing; left to whoever asked."""
-
-
-NETWORK = {
-    "connect_timeout": CONNECT_TIMEOUT_S,
-    "tcp_user_timeout": 10_000,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-}
-"""Of libpq: a host that vanished is noticed after 10 s unacknowledged, 20 s idle. The second line
-is in milliseconds, the others in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,47 +214,19 @@ class Database:
         statements_per_connection: int = 2000,
     ) -> None:
         self._served_revisions = served_revisions
-        self._statements_per_connection = statements_per_connection
-        self._organizations_per_connection = organizations_per_connection
-        self._engine = create_engine(
+        self._engine = create_login_engine(
             url,
-            poolclass=pool.OrganizationPool,
             pool_size=pool_size,
-            max_overflow=0,
             pool_timeout=pool_timeout,
-            # Transactions are begun by `tenants.binding`; what is outside of one is one statement.
-            isolation_level="AUTOCOMMIT",
-            json_deserializer=orjson.loads,
-            use_native_hstore=False,
-            # Statements go out as they are written, with PostgreSQL's own placeholders: psycopg
-            # would read each for `%` on every use, because each names its organization.
-            paramstyle="numeric_dollar",
-            connect_args={
-                **NETWORK,
-                "cursor_factory": psycopg.RawCursor,
-                "prepare_threshold": PREPARED_AFTER if prepared_statements else None,
-            },
+            prepared_statements=prepared_statements,
+            organizations_per_connection=organizations_per_connection,
+            statements_per_connection=statements_per_connection,
         )
-        event.listen(self._engine, "connect", self._set_up)
-        event.listen(self._engine, "before_cursor_execute", binding.name_organization, retval=True)
-        event.listen(self._engine, "rollback", binding.roll_back)
-        event.listen(self._engine, "checkin", self._take_back)
 
     @property
     def events(self) -> Engine:
         """The engine, for listeners that count statements; never for queries."""
         return self._engine
-
-    def _take_back(self, _driver: object, record: Any) -> None:
-        record.info.pop(binding.NAMED, None)
-        if len(record.info.get(pool.KNOWN, ())) > self._organizations_per_connection:
-            record.invalidate()
-            record.info.clear()
-
-    def _set_up(self, driver: psycopg.Connection[Any], _record: object) -> None:
-        driver.prepared_max = self._statements_per_connection
-        # For results that are read as they are used (`yield_per`); with the same placeholders.
-        driver.server_cursor_factory = psycopg.RawServerCursor
 
     @contextmanager
     def transaction(self, scope: Scope, *first: PipelinedQuery) -> Iterator[Session]:
@@ -301,7 +249,7 @@ class Database:
         session.info["scope"] = scope
         session.info["first_queries"] = first
         session.info["served_revisions"] = self._served_revisions
-        with _errors_told_apart():
+        with errors_told_apart():
             try:
                 # Bound at once, so that a step without a query of its own is refused too.
                 with pool.wanting(scope.id if isinstance(scope, OrganizationScope) else None):
@@ -321,12 +269,12 @@ class Database:
 
         The only read that the login role does as itself.
         """
-        with _errors_told_apart(), self._engine.begin() as connection:
+        with errors_told_apart(), self._engine.begin() as connection:
             return connection.execute(FIND_HOST, {"slug": slug, "host": host}).scalar()
 
     def platform_revision(self) -> str | None:
         """Return the revision that the platform schema is at; None before the first migration."""
-        with _errors_told_apart(), self._engine.begin() as connection:
+        with errors_told_apart(), self._engine.begin() as connection:
             return connection.execute(
                 text("SELECT version_num FROM platform.alembic_version")
             ).scalar()
@@ -337,7 +285,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: when there is none.
         """
-        with _errors_told_apart(), self._engine.begin() as connection:
+        with errors_told_apart(), self._engine.begin() as connection:
             connection.execute(text("SELECT 1"))
 
     def dispose(self) -> None:
@@ -351,55 +299,3 @@ def _commit(session: Session) -> None:
         session.flush()
         binding.commit(session.connection(), last)
     session.commit()
-
-
-@contextmanager
-def _errors_told_apart() -> Iterator[None]:
-    try:
-        yield
-    except PoolTimeoutError as error:
-        raise DatabaseUnavailableError("the connection pool is exhausted") from error
-    except DBAPIError as error:
-        if error.connection_invalidated or _is_away(error.orig):
-            raise DatabaseUnavailableError("PostgreSQL is not reachable") from error
-        if isinstance(error, OperationalError) and not isinstance(error.orig, BUSY):
-            raise DatabaseOverloadedError(str(error.orig)) from error
-        if _is_stale_plan(error.orig):
-            raise StalePlanError("a prepared statement outlived a migration") from error
-        raise
-
-
-def _is_away(error: BaseException | None) -> bool:
-    """Tell whether there is no server to talk to.
-
-    No code: libpq found none. Class 08: the connection broke. 57P: the server starts or stops.
-    53300: it takes no more connections. (PostgreSQL's manual, appendix A.)
-    """
-    if not isinstance(error, psycopg.OperationalError):
-        return False
-    code = error.sqlstate
-    return code is None or code.startswith(("08", "57P")) or code == "53300"
-
-
-def _is_stale_plan(error: BaseException | None) -> bool:
-    # The code, 0A000, is shared by many errors, and the message is translated by lc_messages.
-    return (
-        isinstance(error, psycopg.errors.FeatureNotSupported)
-        and error.diag.source_function == "RevalidateCachedQuery"
-    )
-
-
-def create_admin_engine(url: str) -> Engine:
-    """Return an engine as the owner of the schemas, for provisioning and migrations only.
-
-    Each use opens and closes its own connection (catalog caches of many schemas are not kept).
-    A platform request uses it to make an organization; an organization's request never does.
-    The owner has none of the login role's time-outs: call `roles.limit_lock_waits` first where
-    others may hold what is needed.
-    """
-    return create_engine(
-        url,
-        poolclass=NullPool,
-        use_native_hstore=False,
-        connect_args={**NETWORK, "prepare_threshold": None},
-    )

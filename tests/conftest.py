@@ -20,8 +20,9 @@ from lms.config import Settings
 from lms.core.ids import new_id
 from lms.embedded.redis import EmbeddedRedis
 from tenants import ddl, provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import Database, create_admin_engine
+from tenants.session import Database
 from tests.faults.stand import Stand, running_stand
 from tests.servers import choice
 

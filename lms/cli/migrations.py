@@ -13,8 +13,8 @@ from sqlalchemy import text
 from lms.cli.group import address, main
 from lms.platform.errors import UnknownOrganizationError
 from tenants import ddl, migrator
+from tenants.engines import create_admin_engine
 from tenants.migrator import Report
-from tenants.session import create_admin_engine
 
 
 @main.command(short_help="Migrate the platform and all organizations.")

@@ -20,7 +20,7 @@ from sqlalchemy.schema import CreateSchema
 from lms.embedded.postgres import EmbeddedPostgres
 from lms.models import PLATFORM_TABLES, TENANT_TABLES
 from tenants import catalog, ddl, migrator, names, roles
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 
 MODELS = "platform_from_models"
 DECLARED = frozenset({"column", "constraint", "index"})

@@ -23,14 +23,9 @@ from lms.platform.errors import (
 from lms.users import operations as users
 from lms.users.invitations import IssuedInvitation
 from tenants import provisioning, roles, spares
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import (
-    PLATFORM,
-    Database,
-    OrganizationScope,
-    create_admin_engine,
-    organization_of,
-)
+from tenants.session import PLATFORM, Database, OrganizationScope, organization_of
 
 log = structlog.get_logger(__name__)
 refilling = Lock()

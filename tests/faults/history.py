@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 
 PREPARE = """
     CREATE SCHEMA IF NOT EXISTS faults;

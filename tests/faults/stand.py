@@ -31,9 +31,10 @@ from lms.embedded.process import free_port
 from lms.embedded.redis import EmbeddedRedis
 from lms.supervisor import Supervisor
 from tenants import migrator, provisioning
+from tenants.engines import create_admin_engine
 from tenants.errors import DatabaseUnavailableError
 from tenants.provisioning import NewOrganization
-from tenants.session import Database, Scope, create_admin_engine
+from tenants.session import Database, Scope
 from tests.factories.jobs import LEASE_SECONDS, REPOSITORY, until
 from tests.factories.sandbox_gate import Gate
 from tests.faults.backends import (

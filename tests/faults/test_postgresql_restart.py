@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 from tests.factories.jobs import until
 from tests.factories.learning import LessonPlan, enroll, make_course
 from tests.factories.money import Academy

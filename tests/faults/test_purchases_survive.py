@@ -17,7 +17,7 @@ from lms.checkout.reconcile.operations import reconcile
 from lms.payments.providers.base import ProviderPayment
 from lms.payments.providers.interface import PaymentProvider
 from lms.payments.providers.registry import Providers
-from tenants.session import create_admin_engine
+from tenants.engines import create_admin_engine
 from tests.factories.jobs import until
 from tests.factories.money import Academy
 from tests.faults.buyers import Buyers, Intent

@@ -20,8 +20,9 @@ from lms.core.ids import new_id
 from lms.embedded.postgres import EmbeddedPostgres
 from lms.embedded.redis import EmbeddedRedis
 from tenants import migrator, provisioning
+from tenants.engines import create_admin_engine
 from tenants.provisioning import NewOrganization
-from tenants.session import PLATFORM, create_admin_engine
+from tenants.session import PLATFORM
 from tests.factories.jobs import LEASE_SECONDS, Stack
 from tests.factories.money import Academy
 

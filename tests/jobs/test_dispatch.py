@@ -17,7 +17,8 @@ from jobs.dispatch import LOST_AFTER_SECONDS, Bell, Dispatcher
 from lms.core.ids import new_id
 from lms.core.queue import CHECK_UPLOAD, enqueue
 from tenants.ddl import head_revision, served_revisions
-from tenants.session import PLATFORM, OrganizationScope, create_admin_engine
+from tenants.engines import create_admin_engine
+from tenants.session import PLATFORM, OrganizationScope
 from tests.factories.jobs import Stack, until
 
 

@@ -12,15 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from tenants import ddl
+from tenants.engines import PREPARED_AFTER
 from tenants.errors import OrganizationNotFoundError
-from tenants.session import (
-    PLATFORM,
-    PREPARED_AFTER,
-    Database,
-    OrganizationScope,
-    PipelinedQuery,
-    first_rows,
-)
+from tenants.session import PLATFORM, Database, OrganizationScope, PipelinedQuery, first_rows
 from tests.conftest import Servers
 
 MakeDatabase = Callable[..., Database]

@@ -11,7 +11,8 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from lms.cli.schemas import Scratch, scratch_database
 from tenants import roles
-from tenants.session import PLATFORM, Database, OrganizationScope, create_admin_engine
+from tenants.engines import create_admin_engine
+from tenants.session import PLATFORM, Database, OrganizationScope
 from tests.conftest import Servers
 
 TAKEN = [

@@ -53,9 +53,9 @@ def test_only_the_session_module_commits() -> None:
     assert list(commits) == ["tenants/session.py"]
 
 
-def test_only_the_session_module_creates_engines() -> None:
+def test_only_the_engines_module_creates_engines() -> None:
     makers = [relative(path) for path in SOURCES if "create_engine" in names_called(path)]
-    assert makers == ["tenants/session.py"]
+    assert makers == ["tenants/engines.py"]
 
 
 def test_no_setting_outlives_its_transaction() -> None:
