@@ -15,8 +15,6 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Text,
-    TextClause,
-    TextualSelect,
     Uuid,
     column,
     text,
@@ -228,44 +226,44 @@ MADE = (
 """Columns are declared, so that SQLAlchemy does not read the answer's description every time."""
 
 
-def _statement(*parts: Mapping[str, str]) -> TextClause:
+def _sql(*parts: Mapping[str, str]) -> str:
     """Put parts into the places of STEPS; those that have places themselves, from the others."""
     places = {name: part for each in parts for name, part in each.items()}
-    return text(STEPS.format(**{name: part.format(**places) for name, part in places.items()}))
+    return STEPS.format(**{name: part.format(**places) for name, part in places.items()})
 
 
-def _by_method(seat: Mapping[str, str]) -> dict[Method, TextualSelect]:
-    return {
-        method: _statement(seat, way, WITHOUT_COUPON, {"method": method}).columns(*FOUND, *MADE)
-        for method, way in WAYS_TO_PAY.items()
-    }
-
-
-def _by_method_with_coupon(seat: Mapping[str, str]) -> dict[Method, TextualSelect]:
-    return {
-        method: _statement(seat, way, WITH_COUPON, {"method": method}).columns(
-            *FOUND, *REDEEMED, *MADE
-        )
-        for method, way in WAYS_TO_PAY.items()
-    }
-
-
-ENROLL = _by_method(NEW_ENROLLMENT)
-ENROLL_WITH_COUPON = _by_method_with_coupon(NEW_ENROLLMENT)
-ACCEPT = _by_method(OFFERED_SEAT)
-ACCEPT_WITH_COUPON = _by_method_with_coupon(OFFERED_SEAT)
+ENROLL = {
+    method: text(_sql(NEW_ENROLLMENT, way, WITHOUT_COUPON, {"method": method})).columns(
+        *FOUND, *MADE
+    )
+    for method, way in WAYS_TO_PAY.items()
+}
+ENROLL_WITH_COUPON = {
+    method: text(_sql(NEW_ENROLLMENT, way, WITH_COUPON, {"method": method})).columns(
+        *FOUND, *REDEEMED, *MADE
+    )
+    for method, way in WAYS_TO_PAY.items()
+}
+ACCEPT = {
+    method: text(_sql(OFFERED_SEAT, way, WITHOUT_COUPON, {"method": method})).columns(*FOUND, *MADE)
+    for method, way in WAYS_TO_PAY.items()
+}
+ACCEPT_WITH_COUPON = {
+    method: text(_sql(OFFERED_SEAT, way, WITH_COUPON, {"method": method})).columns(
+        *FOUND, *REDEEMED, *MADE
+    )
+    for method, way in WAYS_TO_PAY.items()
+}
 """By way to pay: enrolling anew, and accepting a seat that was offered."""
 
-GRANT_SEAT = _statement(
-    NEW_ENROLLMENT,
-    WAYS_TO_PAY["free"],
-    WITHOUT_COUPON,
-    {
-        "method": "free",
-        "admits": TAKES_ENROLLMENTS,
-        "price": "CAST(0 AS bigint)",
-        "reason": "granted",
-        "actor": ":actor_id",
-    },
-).columns(*FOUND, *MADE)
+GRANTED = {
+    "method": "free",
+    "admits": TAKES_ENROLLMENTS,
+    "price": "CAST(0 AS bigint)",
+    "reason": "granted",
+    "actor": ":actor_id",
+}
+GRANT_SEAT = text(_sql(NEW_ENROLLMENT, WAYS_TO_PAY["free"], WITHOUT_COUPON, GRANTED)).columns(
+    *FOUND, *MADE
+)
 """A seat that staff give: whatever the price is, nothing is paid, and nobody has to approve it."""

@@ -193,9 +193,8 @@ def run(ids: TwinIds, canary: str, mark: int) -> list[Any]:
             enrollment_closes_at=now() + timedelta(days=1),
             starts_at=now() + timedelta(days=2),
             ends_at=now() + timedelta(days=9),
-            capacity=10,
             price_amount=mark,
             currency="EUR",
         ),
-        RunSeats(run_id=ids.run_id, capacity=10, taken=1),
+        RunSeats(run_id=ids.run_id, taken=1, waitlisted=mark),
     ]

@@ -66,6 +66,11 @@ BODIES: dict[str, Any] = {
     "suspendEnrollment": {"reason": "Asked for a pause"},
     "reinstateEnrollment": {"reason": "Is back"},
     "reopenEnrollment": {"reason": "One lesson was missed"},
+    "extendEnrollment": {"until": "2099-01-01T00:00:00Z", "reason": "Was ill"},
+    "transferEnrollment": {"run_id": str(uuid4()), "reason": "Another cohort"},
+    "acceptOfferedSeat": {"payment": {"method": "wallet"}},
+    "approveEnrollment": None,
+    "declineEnrollment": {"reason": "Not in this team"},
     "recordLessonProgress": {"viewed": True},
     "markLessonComplete": {"reason": "Attended"},
     "markLessonCompleteForMany": {
