@@ -49,7 +49,7 @@ CREATE: LiteralString = """
 
         SELECT version_id, price_amount, currency, refund_policy INTO run
           FROM course_runs
-         WHERE id = the_run AND state = 'scheduled' AND price_amount > 0
+         WHERE id = the_run AND state = 'scheduled' AND NOT approval_required AND price_amount > 0
            AND now() >= enrollment_opens_at AND now() < enrollment_closes_at
            FOR SHARE;
         IF NOT FOUND THEN
@@ -78,7 +78,7 @@ CREATE: LiteralString = """
         RETURNING attempt INTO place;
 
         UPDATE run_seats SET taken = taken + 1
-         WHERE run_id = the_run AND (capacity IS NULL OR taken < capacity);
+         WHERE run_id = the_run AND (capacity IS NULL OR taken + waitlisted < capacity);
         IF NOT FOUND THEN
             RAISE 'the run is full';
         END IF;
@@ -106,9 +106,10 @@ CREATE: LiteralString = """
             'enrollment', json_build_object(
                 'id', the_enrollment, 'user_id', the_user, 'run_id', the_run,
                 'version_id', run.version_id, 'payment_id', the_payment,
-                'attempt', place.attempt, 'state', 'active', 'percent', 0, 'hold_until', NULL,
-                'activated_at', now(), 'completed_at', NULL, 'ended_at', NULL,
-                'created_at', now()),
+                'attempt', place.attempt, 'state', 'active', 'awaiting', NULL, 'percent', 0,
+                'hold_until', NULL, 'waitlisted_at', NULL, 'pay_automatically', false,
+                'access_ends_at', NULL, 'transferred_from_id', NULL, 'activated_at', now(),
+                'completed_at', NULL, 'ended_at', NULL, 'created_at', now()),
             'payment', json_build_object(
                 'id', the_payment, 'user_id', the_user, 'run_id', the_run,
                 'amount', json_build_object(

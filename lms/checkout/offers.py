@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from lms.checkout.orders import Order
 from lms.checkout.purchase import enroll
+from lms.checkout.waitlist import stop_waiting
 from lms.core import queue
 from lms.core.actor import Actor
 from lms.core.ids import new_id
@@ -18,6 +19,7 @@ from lms.enrollments.transitions import Change, Pending, try_move
 OFFERED = "offered"
 AWAITING_APPROVAL = "awaiting_approval"
 PAID_LATE = "paid_late"
+ACCOUNT_DEACTIVATED = "account_deactivated"
 
 NO_SIGN_IN = UUID(int=0)
 """Of a learner for whom the platform acts, as they agreed to."""
@@ -26,11 +28,13 @@ NO_SIGN_IN = UUID(int=0)
 HOLD_RUN = text("SELECT id FROM course_runs WHERE id = :run_id FOR SHARE")
 FIND_NEXT = text("""
     SELECT e.id, e.payment_id, e.version_id <> r.version_id AS is_behind,
-           r.approval_required AND e.approved_at IS NULL AS needs_approval
+           r.approval_required AND e.approved_at IS NULL AS needs_approval,
+           u.deactivated_at IS NOT NULL AS is_gone
       FROM course_runs r
       JOIN run_seats s ON s.run_id = r.id
        AND s.waitlisted > 0 AND (s.capacity IS NULL OR s.taken < s.capacity)
       JOIN enrollments e ON e.run_id = r.id AND e.state = 'waitlisted'
+      JOIN users u ON u.id = e.user_id
      WHERE r.id = :run_id AND r.state = 'scheduled' AND now() < r.enrollment_closes_at
      ORDER BY e.waitlisted_at, e.id
      LIMIT 1
@@ -87,7 +91,7 @@ def offer_next(session: Session, doorbell: Doorbell, run_id: UUID, *, hold_secon
 
     Who paid already has it. Where approval is needed and not given yet, it is asked for. All others
     are offered the seat: until the offer lapses, or at once where it is free of charge; who agreed
-    to be charged is, by work of its own.
+    to be charged is, by work of its own. Whose account was deactivated does not wait any more.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -105,6 +109,8 @@ def offer_next(session: Session, doorbell: Doorbell, run_id: UUID, *, hold_secon
     found = session.execute(FIND_NEXT, {"run_id": run_id}).one_or_none()
     if found is None:
         return False
+    if found.is_gone:
+        return stop_waiting(session, doorbell, found.id, Change(ACCOUNT_DEACTIVATED))
     if found.is_behind:
         session.execute(FOLLOW_RUN, {"id": found.id})
     if found.payment_id is not None:

@@ -126,6 +126,17 @@ def test_who_leaves_the_list_is_not_counted_any_more(academy: Academy) -> None:
     assert history(academy, enrollment_id) == ["run_full", "withdrawn"]
 
 
+def test_whose_account_is_deactivated_does_not_wait_any_more(academy: Academy) -> None:
+    run_id, first, first_id = full_run(academy)
+    gone = academy.person()
+    gone_id, next_id = wait(academy, gone, run_id), wait(academy, academy.person(), run_id)
+    academy.execute_as_owner("UPDATE users SET deactivated_at = now() WHERE id = :id", id=gone.id)
+    leave(academy, first, first_id)
+    offer(academy, run_id)
+    assert (stands(academy, gone_id)[0], stands(academy, next_id)[0]) == ("cancelled", "pending")
+    assert history(academy, gone_id)[-1] == "account_deactivated"
+
+
 @pytest.mark.parametrize("capacity", [3, None])
 def test_more_seats_are_offered_to_those_who_wait(academy: Academy, capacity: int | None) -> None:
     run_id, *_ = full_run(academy)
