@@ -34,7 +34,7 @@ STEPS = """
                run.version_id,
                (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
                  WHERE e.user_id = :user_id AND e.run_id = :run_id),
-               {state}, {awaiting}, {waitlisted_at}, true,
+               {state}, {awaiting}, {waitlisted_at}, CAST(:accepts_waitlist AS boolean),
                CASE WHEN CAST(:pay_automatically AS boolean) THEN run.price_amount END
           FROM run
         ON CONFLICT DO NOTHING
@@ -103,7 +103,7 @@ def wait_for_seat(
     """
     enrollment_id = new_id()
     values = _values(actor, run_id, enrollment_id, pay_automatically=pay_automatically)
-    done = session.execute(WAIT, values).one()
+    done = session.execute(WAIT, {**values, "accepts_waitlist": True}).one()
     if not done.enrolled:
         refuse_application(session, actor, run_id)
     if not done.seated:
@@ -113,7 +113,12 @@ def wait_for_seat(
 
 
 def request_approval(
-    session: Session, actor: Actor, run_id: UUID, *, pay_automatically: bool
+    session: Session,
+    actor: Actor,
+    run_id: UUID,
+    *,
+    accepts_waitlist: bool,
+    pay_automatically: bool,
 ) -> Enrollment:
     """Take a seat of a run whose learners are approved, until somebody has decided.
 
@@ -121,6 +126,7 @@ def request_approval(
         session: the organization's session; must roll back when this raises.
         actor: who asks.
         run_id: for what.
+        accepts_waitlist: money that comes when the seat is gone waits for another one.
         pay_automatically: the price of this moment may be charged from the wallet as soon as the
             request is approved.
 
@@ -132,7 +138,7 @@ def request_approval(
     """
     enrollment_id = new_id()
     values = _values(actor, run_id, enrollment_id, pay_automatically=pay_automatically)
-    done = session.execute(REQUEST, values).one()
+    done = session.execute(REQUEST, {**values, "accepts_waitlist": accepts_waitlist}).one()
     if not done.enrolled:
         refuse_application(session, actor, run_id)
     if not done.seated:

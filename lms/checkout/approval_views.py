@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from lms.checkout import approvals
+from lms.checkout import approvals, offers
 from lms.config import Settings
+from lms.core.errors import DomainError
 from lms.core.queue import Doorbell
+from lms.enrollments import queries
 from lms.enrollments.models import Enrollment
 from lms.enrollments.schemas import EnrollmentChangeIn, EnrollmentOut
 from lms.http.blueprint import STAFF, TenantBlueprint
@@ -24,6 +27,7 @@ blp = TenantBlueprint(
     id="approveEnrollment",
     returns=EnrollmentOut,
     roles=STAFF,
+    transaction="steps",
     refusals=(409,),
 )
 def approve_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
@@ -33,15 +37,19 @@ def approve_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
     when the run is free of charge; otherwise its learner is offered the seat, to be paid until
     `hold_until`, or charged from the wallet if they sent `pay_automatically`. One that is
     `waitlisted` need not be approved again when a seat comes free. Repeating changes nothing. 409
-    `nothing_to_approve`, with `state` and `awaiting`, for any other.
+    `nothing_to_approve`, with `state` and `awaiting`, for any other; `run_state_not_allowed` when
+    the run is not scheduled.
     """
-    return approvals.approve(
-        call.session,
-        call.use(Doorbell),
-        call.actor,
-        enrollment_id,
-        hold_seconds=call.use(Settings).waitlist_offer_seconds,
-    )
+    seconds = call.use(Settings).waitlist_offer_seconds
+    with call.transaction() as session:
+        approved = approvals.approve(session, call.actor, enrollment_id, hold_seconds=seconds)
+    if approved.awaiting != "offer":
+        return approved
+    # What the wallet does not pay stays an offer.
+    with suppress(DomainError), call.transaction() as session:
+        offers.take_offer(session, enrollment_id)
+    with call.transaction() as session:
+        return queries.enrollment(session, call.actor, enrollment_id)
 
 
 @blp.operation(

@@ -7,13 +7,14 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from lms.checkout.offers import follow_agreement
+from lms.checkout.offers import ask_for_taking
 from lms.checkout.waitlist import stop_waiting
 from lms.core import audit, queue
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
+from lms.courses.errors import RunStateNotAllowedError
 from lms.courses.models import CourseRun
 from lms.courses.queries import taught_by
 from lms.enrollments.errors import NothingToApproveError
@@ -45,26 +46,32 @@ APPROVE = text("""
 
 
 def approve(
-    session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, *, hold_seconds: int
+    session: Session, actor: Actor, enrollment_id: UUID, *, hold_seconds: int
 ) -> Enrollment:
     """Let somebody have the seat that they asked for.
 
-    It is theirs at once when it is free of charge; otherwise it is offered to them, and charged
-    from the wallet if they agreed to that. Who still waits for a seat gets it without being
+    It is offered to them; where it is free of charge, or was agreed to be paid from the wallet,
+    `lms.checkout.offers.take_offer` follows. Who still waits for a seat gets it without being
     approved again. Repeating changes nothing.
 
     Args:
         session: the organization's session; must roll back when this raises.
-        doorbell: of the queue.
         actor: who teaches the run, or an admin.
         enrollment_id: which.
         hold_seconds: how long the offer holds.
 
     Raises:
         NotFoundError: there is none in a run that the actor teaches.
+        RunStateNotAllowedError: the run takes nobody any more.
         NothingToApproveError: it does not wait for approval.
     """
-    _hold_run(session, actor, enrollment_id)
+    run_state = _hold_run(session, actor, enrollment_id)
+    if run_state != "scheduled":
+        raise RunStateNotAllowedError(
+            "The run takes nobody any more; decline who still waits for it.",
+            state=run_state,
+            allowed=[],
+        )
     values = {
         "id": enrollment_id,
         "change_id": new_id(),
@@ -82,7 +89,7 @@ def approve(
             queue.enqueue(
                 session, None, queue.EXPIRE_ENROLLMENT, enrollment_id, due_at=approved.hold_until
             )
-            follow_agreement(session, doorbell, enrollment_id)
+            ask_for_taking(session, enrollment_id)
     return session.get_one(Enrollment, enrollment_id, populate_existing=True)
 
 
@@ -121,16 +128,17 @@ def decline(
     return session.get_one(Enrollment, enrollment_id, populate_existing=True)
 
 
-def _hold_run(session: Session, actor: Actor, enrollment_id: UUID) -> None:
-    """Hold the run of an enrollment, which the actor teaches, as enrolling does."""
-    held = session.scalar(
-        select(CourseRun.id)
+def _hold_run(session: Session, actor: Actor, enrollment_id: UUID) -> str:
+    """Return the state of an enrollment's run, which the actor teaches; held as in enrolling."""
+    state = session.scalar(
+        select(CourseRun.state)
         .join(Enrollment, Enrollment.run_id == CourseRun.id)
         .where(Enrollment.id == enrollment_id, taught_by(actor, CourseRun.course_id))
         .with_for_update(read=True, of=CourseRun)
     )
-    if held is None:
+    if state is None:
         raise NotFoundError("There is no such enrollment.")
+    return state
 
 
 def _refuse_unless_approved(session: Session, enrollment_id: UUID) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from lms.checkout.refund_answers import NOT_LIVE
-from lms.checkout.refunds import begin_refund, left_of
+from lms.checkout.refunds import LATE_MONEY, begin_refund, left_of
 from lms.checkout.withdrawals import HOLD_MONEY, cancel_unpaid
 from lms.core import audit, queue
 from lms.core.actor import Actor
@@ -38,15 +38,19 @@ FIND = text("""
      WHERE e.id = :id
 """)
 
+# Whose enrollment ended with the run, or who paid for a seat and never got one.
 FIND_SKIPPED = text("""
     SELECT e.id AS enrollment_id, r.cancelled_at, r.cancelled_by
       FROM payments p
-      JOIN enrollments e ON e.payment_id = p.id AND e.state IN ('withdrawn', 'cancelled')
-      JOIN course_runs r ON r.id = e.run_id AND r.state = 'cancelled'
+      JOIN enrollments e ON e.payment_id = p.id
+      JOIN course_runs r ON r.id = e.run_id
      WHERE p.id = :id AND p.state = 'succeeded' AND NOT p.live AND p.disputed_at IS NULL
-       AND EXISTS (SELECT FROM enrollment_changes c
-                    WHERE c.enrollment_id = e.id AND c.to_state IN ('withdrawn', 'cancelled')
-                      AND c.at >= r.cancelled_at)
+       AND (e.state = 'cancelled' AND e.waitlisted_at IS NOT NULL AND e.activated_at IS NULL
+            OR r.state = 'cancelled' AND e.state IN ('withdrawn', 'cancelled')
+               AND EXISTS (SELECT FROM enrollment_changes c
+                            WHERE c.enrollment_id = e.id
+                              AND c.to_state IN ('withdrawn', 'cancelled')
+                              AND c.at >= r.cancelled_at))
 """)
 
 
@@ -177,10 +181,11 @@ def give_all_back(
 
 
 def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID) -> None:
-    """Give back what was contested when its run was cancelled, now that no bank holds it any more.
+    """Give back what was contested when its enrollment ended, now that no bank holds it any more.
 
-    Whoever left by themselves before got what the refund policy gave. What the bank took for good
-    is not given back again. An earlier refund that failed for the dispute's sake is made anew.
+    Of a cancelled run, and of who paid for a seat and never got one. Whoever left a seat by
+    themselves got what the refund policy gave. What the bank took for good is not given back again.
+    An earlier refund that failed for the dispute's sake is made anew.
 
     Args:
         session: the organization's session, in which the dispute has just been written down.
@@ -190,17 +195,18 @@ def refund_after_dispute(session: Session, doorbell: Doorbell, payment_id: UUID)
     found = session.execute(FIND_SKIPPED, {"id": payment_id}).one_or_none()
     if found is None:
         return
-    refund_id = derived_id(found.cancelled_at, found.enrollment_id)
     session.execute(HOLD_MONEY, {"id": payment_id})
-    if session.get(Refund, refund_id) is not None:
-        refund_id = new_id()
+    refund_id = new_id()
+    if found.cancelled_at is not None:
+        of_run = derived_id(found.cancelled_at, found.enrollment_id)
+        refund_id = of_run if session.get(Refund, of_run) is None else refund_id
     give_all_back(
         session,
         doorbell,
         payment_id,
         refund_id,
         actor_id=found.cancelled_by,
-        reason=RUN_CANCELLED,
+        reason=LATE_MONEY if found.cancelled_at is None else RUN_CANCELLED,
     )
 
 

@@ -19,25 +19,42 @@ from lms.enrollments.transitions import Change, try_move
 HOLD_RAN_OUT = "hold_ran_out"
 OFFER_LAPSED = "offer_lapsed"
 
+# Payment before enrollment, and the enrollment as it is once it is held: its hold may have been
+# prolonged a moment ago.
 LET_GO = text("""
+    WITH held AS (
+        SELECT p.id, e.id AS enrollment_id
+          FROM enrollments e JOIN payments p ON p.id = e.payment_id
+         WHERE e.id = :id AND e.state = 'pending' AND e.hold_until <= now()
+           AND p.live AND p.state IN ('created', 'pending')
+           FOR NO KEY UPDATE OF p
+    ), due AS (
+        SELECT held.id FROM enrollments e JOIN held ON held.enrollment_id = e.id
+         WHERE e.state = 'pending' AND e.hold_until <= now()
+           FOR NO KEY UPDATE OF e
+    )
     UPDATE payments
        SET live = false, version = payments.version + 1
-      FROM enrollments e
-     WHERE e.id = :id AND e.state = 'pending' AND e.hold_until <= now()
-       AND payments.id = e.payment_id AND payments.live
-       AND payments.state IN ('created', 'pending')
+      FROM due
+     WHERE payments.id = due.id
     RETURNING payments.id, payments.coupon_used
 """)
 FIND_OVERDUE = text("""
-    SELECT count(payment_id) AS unpaid,
-           array_agg(id) FILTER (WHERE payment_id IS NULL) AS offered
-      FROM enrollments
-     WHERE run_id = :run_id AND state = 'pending' AND hold_until <= now()
+    SELECT count(*) FROM enrollments
+     WHERE run_id = :run_id AND state = 'pending' AND payment_id IS NOT NULL
+       AND hold_until <= now()
 """)
-HAS_LAPSED = text("""
+
+# All of them before any seat; whom somebody else is just ending is left to them.
+HOLD_LAPSED = text("""
+    SELECT id FROM enrollments
+     WHERE run_id = :run_id AND state = 'pending' AND payment_id IS NULL AND hold_until <= now()
+     ORDER BY id
+       FOR NO KEY UPDATE SKIP LOCKED
+""")
+HAS_NO_PAYMENT = text("""
     SELECT EXISTS (SELECT FROM enrollments
-                    WHERE id = :id AND state = 'pending' AND payment_id IS NULL
-                      AND hold_until <= now())
+                    WHERE id = :id AND state = 'pending' AND payment_id IS NULL)
 """)
 HELD_UNTIL = text("SELECT hold_until FROM enrollments WHERE id = :id AND state = 'pending'")
 # As enrolling does: whoever changes the version of the run's enrollments has locked it before them.
@@ -57,12 +74,18 @@ EXPIRE_OVERDUE = text("""
          ORDER BY p.id
          LIMIT cardinality(CAST(:change_ids AS uuid[]))
            FOR NO KEY UPDATE OF p
+    ), due AS (
+        SELECT overdue.id, overdue.enrollment_id
+          FROM enrollments e JOIN overdue ON overdue.enrollment_id = e.id
+         WHERE e.state = 'pending' AND e.hold_until <= now()
+         ORDER BY e.id
+           FOR NO KEY UPDATE OF e
     ), let_go AS (
         UPDATE payments
            SET live = false, version = payments.version + 1
-          FROM overdue
-         WHERE payments.id = overdue.id
-        RETURNING overdue.id, overdue.enrollment_id, payments.coupon_used
+          FROM due
+         WHERE payments.id = due.id
+        RETURNING due.id, due.enrollment_id, payments.coupon_used
     ), expired AS (
         UPDATE enrollments
            SET state = 'expired', version = enrollments.version + 1, awaiting = NULL,
@@ -111,7 +134,7 @@ def expire(session: Session, enrollment_id: UUID) -> bool:
     Returns:
         Whether it expired now.
     """
-    if session.execute(HAS_LAPSED, {"id": enrollment_id}).scalar():
+    if session.execute(HAS_NO_PAYMENT, {"id": enrollment_id}).scalar():
         return _lapse(session, enrollment_id)
     let_go = session.execute(LET_GO, {"id": enrollment_id}).one_or_none()
     if let_go is None:
@@ -149,16 +172,26 @@ def make_room(session: Session, run_id: UUID) -> bool:
         Whether a seat is free now for whom does not wait for one yet, by this call or somebody
         else's.
     """
-    overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).one()
-    if overdue.unpaid:
-        _expire_overdue(session, run_id, overdue.unpaid)
-    for enrollment_id in overdue.offered or ():
+    lapsed = session.scalars(HOLD_LAPSED, {"run_id": run_id}).all()
+    overdue = session.execute(FIND_OVERDUE, {"run_id": run_id}).scalar_one()
+    if overdue:
+        _expire_overdue(session, run_id, overdue)
+    for enrollment_id in lapsed:
         _lapse(session, enrollment_id)
     return bool(session.execute(HAS_ROOM, {"run_id": run_id}).scalar())
 
 
 def _lapse(session: Session, enrollment_id: UUID) -> bool:
-    return try_move(session, enrollment_id, "expired", Change(OFFER_LAPSED), only_from="pending")
+    """Let an offer go that nobody accepted: not one that was accepted or prolonged meanwhile."""
+    return try_move(
+        session,
+        enrollment_id,
+        "expired",
+        Change(OFFER_LAPSED),
+        only_from="pending",
+        unpaid=True,
+        overdue=True,
+    )
 
 
 def _expire_overdue(session: Session, run_id: UUID, overdue: int) -> None:

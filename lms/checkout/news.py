@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from lms.checkout import webhooks
 from lms.checkout.cancellations import refund_after_dispute
 from lms.checkout.external_refunds import unbooked
+from lms.checkout.offers import look_again
 from lms.checkout.settlement import apply
 from lms.checkout.subjects import find_subject, open_refunds
 from lms.core.queue import Doorbell
@@ -109,4 +110,5 @@ def write(session: Session, doorbell: Doorbell, provider: str, seen: Seen) -> bo
             webhooks.dispute_recorded(session, provider, seen.dispute.id)
         if seen.subject.operation == "payment":
             refund_after_dispute(session, doorbell, seen.subject.subject_id)
+            look_again(session, doorbell, seen.subject.subject_id)
     return is_complete

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from lms.checkout.holds import HOLD_RUN
 from lms.checkout.orders import Order
 from lms.checkout.purchase import enroll
 from lms.checkout.waitlist import stop_waiting
-from lms.core import queue
+from lms.core import clock, queue
 from lms.core.actor import Actor
 from lms.core.ids import new_id
 from lms.core.queue import Doorbell
@@ -20,22 +23,27 @@ OFFERED = "offered"
 AWAITING_APPROVAL = "awaiting_approval"
 PAID_LATE = "paid_late"
 ACCOUNT_DEACTIVATED = "account_deactivated"
+MONEY_TAKEN_BACK = "money_taken_back"
+
+TAKEN_AT_ONCE_WITHIN = timedelta(seconds=30)
+"""Until then whoever made an offer takes it as agreed; afterwards its work does."""
 
 NO_SIGN_IN = UUID(int=0)
 """Of a learner for whom the platform acts, as they agreed to."""
 
-# Before seats and enrollments, as enrolling does: nobody changes the run meanwhile.
-HOLD_RUN = text("SELECT id FROM course_runs WHERE id = :run_id FOR SHARE")
+# Of those who paid and contest it nobody knows yet whether they did.
 FIND_NEXT = text("""
     SELECT e.id, e.payment_id, e.version_id <> r.version_id AS is_behind,
            r.approval_required AND e.approved_at IS NULL AS needs_approval,
-           u.deactivated_at IS NOT NULL AS is_gone
+           u.deactivated_at IS NOT NULL AS is_gone,
+           COALESCE(p.refunded_amount + p.lost_amount >= p.amount, false) AS is_taken_back
       FROM course_runs r
-      JOIN run_seats s ON s.run_id = r.id
-       AND s.waitlisted > 0 AND (s.capacity IS NULL OR s.taken < s.capacity)
+      JOIN run_seats s ON s.run_id = r.id AND (s.capacity IS NULL OR s.taken < s.capacity)
       JOIN enrollments e ON e.run_id = r.id AND e.state = 'waitlisted'
       JOIN users u ON u.id = e.user_id
+      LEFT JOIN payments p ON p.id = e.payment_id
      WHERE r.id = :run_id AND r.state = 'scheduled' AND now() < r.enrollment_closes_at
+       AND p.disputed_at IS NULL
      ORDER BY e.waitlisted_at, e.id
      LIMIT 1
 """)
@@ -45,11 +53,16 @@ FOLLOW_RUN = text("""
      WHERE e.id = :id AND r.id = e.run_id AND e.state = 'waitlisted'
 """)
 FIND_OFFER = text("""
-    SELECT e.user_id, e.run_id, r.price_amount,
-           r.price_amount = 0 AS is_free,
-           e.autopay_amount >= r.price_amount AS is_paid_automatically
-      FROM enrollments e JOIN course_runs r ON r.id = e.run_id
+    SELECT e.user_id, e.run_id,
+           CASE WHEN r.price_amount = 0 THEN 'free' ELSE 'wallet' END AS method
+      FROM enrollments e
+      JOIN course_runs r ON r.id = e.run_id AND r.state = 'scheduled'
+      JOIN users u ON u.id = e.user_id AND u.deactivated_at IS NULL
      WHERE e.id = :id AND e.state = 'pending' AND e.awaiting = 'offer'
+       AND (r.price_amount = 0 OR e.autopay_amount >= r.price_amount)
+""")
+FIND_WAITING_RUN = text("""
+    SELECT e.run_id FROM enrollments e WHERE e.payment_id = :payment_id AND e.state = 'waitlisted'
 """)
 
 # Its seat is free in this transaction only: nobody else sees the counter before the commit.
@@ -62,6 +75,7 @@ OFFER_AGAIN = text("""
                'offer', e.offered_until, e.offered_until, e.waitlisted_at, e.approved_at,
                e.accepts_waitlist, e.autopay_amount
           FROM enrollments e
+          JOIN course_runs r ON r.id = e.run_id AND r.state = 'scheduled'
          WHERE e.id = :id AND e.state = 'cancelled' AND e.offered_until > now()
         RETURNING id, run_id, hold_until
     ), seated AS (
@@ -76,22 +90,31 @@ OFFER_AGAIN = text("""
 
 # Held for the transaction that ends the work: whoever frees a seat meanwhile is waited for and
 # seen, and whoever comes later finds no open work and asks for it anew.
-HOLD_SEATS = text("""
-    SELECT s.waitlisted > 0
-           AND (s.capacity IS NULL OR s.taken < s.capacity
-                OR r.state <> 'scheduled' OR now() >= r.enrollment_closes_at)
-      FROM run_seats s JOIN course_runs r ON r.id = s.run_id
-     WHERE s.run_id = :run_id
-       FOR NO KEY UPDATE OF s
-""")
+HOLD_SEATS = text("SELECT run_id FROM run_seats WHERE run_id = :run_id FOR NO KEY UPDATE")
 
 
-def offer_next(session: Session, doorbell: Doorbell, run_id: UUID, *, hold_seconds: int) -> bool:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """To whom a seat was given.
+
+    Attributes:
+        enrollment_id: of who is not waiting any more.
+        is_offer: the seat is offered; not where it is theirs, or where somebody was let go.
+    """
+
+    enrollment_id: UUID
+    is_offer: bool
+
+
+def offer_next(
+    session: Session, doorbell: Doorbell, run_id: UUID, *, hold_seconds: int
+) -> Given | None:
     """Give a free seat to who has waited longest for it.
 
     Who paid already has it. Where approval is needed and not given yet, it is asked for. All others
-    are offered the seat: until the offer lapses, or at once where it is free of charge; who agreed
-    to be charged is, by work of its own. Whose account was deactivated does not wait any more.
+    are offered the seat; where it is free of charge, or was agreed to be paid from the wallet,
+    `take_offer` follows. Whose account was deactivated, or whose money the bank took back, does not
+    wait any more.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -100,7 +123,7 @@ def offer_next(session: Session, doorbell: Doorbell, run_id: UUID, *, hold_secon
         hold_seconds: how long an offer holds.
 
     Returns:
-        Whether there was a seat, somebody who waits, and a run that still takes enrollments.
+        None when there is no seat, or nobody to whom it could be given.
 
     Raises:
         RunFullError: somebody else gave the seat away at this moment.
@@ -108,43 +131,40 @@ def offer_next(session: Session, doorbell: Doorbell, run_id: UUID, *, hold_secon
     session.execute(HOLD_RUN, {"run_id": run_id})
     found = session.execute(FIND_NEXT, {"run_id": run_id}).one_or_none()
     if found is None:
-        return False
-    if found.is_gone:
-        return stop_waiting(session, doorbell, found.id, Change(ACCOUNT_DEACTIVATED))
+        return None
+    if found.is_gone or found.is_taken_back:
+        because = ACCOUNT_DEACTIVATED if found.is_gone else MONEY_TAKEN_BACK
+        stop_waiting(session, doorbell, found.id, Change(because))
+        return Given(found.id, is_offer=False)
     if found.is_behind:
         session.execute(FOLLOW_RUN, {"id": found.id})
     if found.payment_id is not None:
         try_move(session, found.id, "active", Change(PAID_LATE), only_from="waitlisted")
-    elif found.needs_approval:
-        pending = Pending("approval")
-        _move_to_pending(session, found.id, AWAITING_APPROVAL, pending)
-    elif _move_to_pending(session, found.id, OFFERED, Pending("offer", hold_seconds)):
-        follow_agreement(session, doorbell, found.id)
-    return True
+        return Given(found.id, is_offer=False)
+    if found.needs_approval:
+        _move_to_pending(session, found.id, AWAITING_APPROVAL, Pending("approval"))
+        return Given(found.id, is_offer=False)
+    if _move_to_pending(session, found.id, OFFERED, Pending("offer", hold_seconds)):
+        ask_for_taking(session, found.id)
+    return Given(found.id, is_offer=True)
 
 
-def follow_agreement(session: Session, doorbell: Doorbell, enrollment_id: UUID) -> None:
-    """Take an offer at once where nothing has to be paid, or ask for the agreed payment.
+def ask_for_taking(session: Session, enrollment_id: UUID) -> None:
+    """Ask for the work that takes an offer as agreed, should whoever made it not get to it.
 
     Args:
         session: the organization's session, in which the offer was just made.
-        doorbell: of the queue.
         enrollment_id: which was offered its seat.
     """
-    offer = session.execute(FIND_OFFER, {"id": enrollment_id}).one_or_none()
-    if offer is None:
-        return
-    if offer.is_free:
-        order = Order(
-            payment_id=new_id(), run_id=offer.run_id, method="free", offer_id=enrollment_id
-        )
-        enroll(session, Actor(offer.user_id, "student", NO_SIGN_IN), order)
-    elif offer.is_paid_automatically:
-        queue.enqueue(session, doorbell, queue.TAKE_OFFER, enrollment_id)
+    if session.execute(FIND_OFFER, {"id": enrollment_id}).one_or_none() is not None:
+        due_at = clock.now() + TAKEN_AT_ONCE_WITHIN
+        queue.enqueue(session, None, queue.TAKE_OFFER, enrollment_id, due_at=due_at)
 
 
 def take_offer(session: Session, enrollment_id: UUID) -> bool:
-    """Charge the agreed price of an offered seat from its learner's wallet.
+    """Take an offered seat that costs nothing, or that was agreed to be paid from the wallet.
+
+    In a transaction of its own: wallet and payment come before enrollments in the order of locks.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -157,11 +177,20 @@ def take_offer(session: Session, enrollment_id: UUID) -> bool:
         lms.core.errors.DomainError: the wallet does not pay it; the offer stands.
     """
     offer = session.execute(FIND_OFFER, {"id": enrollment_id}).one_or_none()
-    if offer is None or not offer.is_paid_automatically:
+    if offer is None:
         return False
-    order = Order(payment_id=new_id(), run_id=offer.run_id, method="wallet", offer_id=enrollment_id)
+    order = Order(
+        payment_id=new_id(), run_id=offer.run_id, method=offer.method, offer_id=enrollment_id
+    )
     enroll(session, Actor(offer.user_id, "student", NO_SIGN_IN), order)
     return True
+
+
+def look_again(session: Session, doorbell: Doorbell, payment_id: UUID) -> None:
+    """Look anew for seats once a bank has decided about the payment of somebody who waits."""
+    run_id = session.execute(FIND_WAITING_RUN, {"payment_id": payment_id}).scalar()
+    if run_id is not None:
+        queue.enqueue(session, doorbell, queue.OFFER_SEATS, run_id)
 
 
 def offer_again(session: Session, enrollment_id: UUID) -> None:
@@ -181,14 +210,19 @@ def offer_again(session: Session, enrollment_id: UUID) -> None:
         queue.enqueue(session, None, queue.EXPIRE_ENROLLMENT, values["new_id"], due_at=due_at)
 
 
-def hold_seats(session: Session, run_id: UUID) -> bool:
-    """Hold a run's counter of seats, and tell whether something is left to do for who waits.
+def hold_seats(session: Session, run_id: UUID) -> None:
+    """Wait for whoever is changing a run's counter of seats, and keep others from it.
 
     Args:
         session: the organization's session; holds nothing else yet.
         run_id: whose.
     """
-    return bool(session.execute(HOLD_SEATS, {"run_id": run_id}).scalar())
+    session.execute(HOLD_SEATS, {"run_id": run_id})
+
+
+def has_next(session: Session, run_id: UUID) -> bool:
+    """Tell whether there is a free seat and somebody to whom it could be given."""
+    return session.execute(FIND_NEXT, {"run_id": run_id}).one_or_none() is not None
 
 
 def _move_to_pending(session: Session, enrollment_id: UUID, reason: str, pending: Pending) -> bool:

@@ -19,6 +19,8 @@ def start_purchase(
 ) -> tuple[Purchase, Attempt | None]:
     """Enroll; for a provider: write everything that makes the payment findable after a crash.
 
+    What looks after an offer is there already, and finds its hold prolonged.
+
     Args:
         session: the organization's session.
         doorbell: of the queue that looks after what a request leaves unfinished.
@@ -38,12 +40,13 @@ def start_purchase(
         begin_attempt(session, order.payment_id, "payment", provider=order.provider, token=token)
         due_at = clock.now() + ASK_AGAIN_AFTER
         queue.enqueue(session, doorbell, queue.SETTLE_PAYMENT, order.payment_id, due_at=due_at)
-        queue.enqueue(
-            session,
-            doorbell,
-            queue.EXPIRE_ENROLLMENT,
-            purchase.enrollment.id,
-            due_at=purchase.enrollment.hold_until,
-        )
+        if order.offer_id is None:
+            queue.enqueue(
+                session,
+                doorbell,
+                queue.EXPIRE_ENROLLMENT,
+                purchase.enrollment.id,
+                due_at=purchase.enrollment.hold_until,
+            )
     work = open_work(session, order.payment_id) if order.provider is not None else None
     return purchase, None if work is None else work[0]

@@ -89,6 +89,9 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
             return begun, False
         refuse(session, actor, order, done)
     payment, purchase = _made(actor, order, enrollment_id, done)
+    if order.offer_id is not None:
+        offered = session.get_one(Enrollment, order.offer_id, populate_existing=True)
+        purchase = Purchase(payment, offered)
     if order.method == "wallet":
         receipts.issue_made(session, payment)
     return purchase, True

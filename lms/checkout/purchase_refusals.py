@@ -16,6 +16,7 @@ from lms.checkout.errors import (
     PaymentMethodError,
     RunChangedError,
 )
+from lms.checkout.holds import HAS_ROOM
 from lms.checkout.orders import Order
 from lms.checkout.pricing import find_price, methods_for, refusal_of_coupon
 from lms.core.actor import Actor
@@ -32,9 +33,6 @@ from lms.payments.errors import (
 )
 from lms.payments.models import Wallet
 
-HAS_SEAT = text("""
-    SELECT capacity IS NULL OR taken + waitlisted < capacity FROM run_seats WHERE run_id = :run_id
-""")
 FIND_SEATS = text("""
     SELECT s.capacity, s.waitlisted,
            (SELECT min(e.hold_until) FROM enrollments e
@@ -63,12 +61,7 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     found = find_price(session, actor, order.run_id, order.coupon_code)
     if found is None or found.state == "draft":
         raise NotFoundError("There is no such run.")
-    if order.offer_id is None:
-        _require_open(found)
-        if found.approval_required:
-            raise ApprovalRequiredError("Whoever teaches this run decides who may learn in it.")
-    elif not done.attempt:
-        _require_offer(session, actor, order.offer_id)
+    _require_way_in(session, actor, order, found, is_in=done.attempt is not None)
     if order.coupon_code is not None:
         _refuse_coupon(found, enrollment_id)
     price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
@@ -83,6 +76,20 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
         raise refusal_of_seats(session, order.run_id, payment_id=order.payment_id)
     # Whoever had the last use has given it back, or the coupon was switched on, since.
     raise CouponUsedUpError("All uses of this coupon are taken.")
+
+
+def _require_way_in(
+    session: Session, actor: Actor, order: Order, found: Row[Any], *, is_in: bool
+) -> None:
+    """Refuse who may not enroll at once here, or has no offer to accept."""
+    if order.offer_id is None:
+        _require_open(found)
+        if found.approval_required:
+            raise ApprovalRequiredError("Whoever teaches this run decides who may learn in it.")
+    elif found.state != "scheduled":
+        raise _closed(found)
+    elif not is_in:
+        _require_offer(session, actor, order.offer_id)
 
 
 def refuse_application(session: Session, actor: Actor, run_id: UUID) -> NoReturn:
@@ -108,12 +115,16 @@ def refuse_application(session: Session, actor: Actor, run_id: UUID) -> NoReturn
 
 def _require_open(found: Row[Any]) -> None:
     if found.state != "scheduled" or not found.is_open:
-        raise EnrollmentClosedError(
-            "This run does not take enrollments now.",
-            run_state=found.state,
-            opens_at=rfc3339(found.enrollment_opens_at),
-            closes_at=rfc3339(found.enrollment_closes_at),
-        )
+        raise _closed(found)
+
+
+def _closed(found: Row[Any]) -> EnrollmentClosedError:
+    return EnrollmentClosedError(
+        "This run does not take enrollments now.",
+        run_state=found.state,
+        opens_at=rfc3339(found.enrollment_opens_at),
+        closes_at=rfc3339(found.enrollment_closes_at),
+    )
 
 
 def _require_offer(session: Session, actor: Actor, enrollment_id: UUID) -> None:
@@ -153,7 +164,7 @@ def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
 
 def _require_seat(session: Session, order: Order) -> None:
     """Tell of a full run before money that is missing: nobody has to pay for waiting."""
-    if order.offer_id is None and not session.execute(HAS_SEAT, {"run_id": order.run_id}).scalar():
+    if order.offer_id is None and not session.execute(HAS_ROOM, {"run_id": order.run_id}).scalar():
         raise refusal_of_seats(session, order.run_id)
 
 

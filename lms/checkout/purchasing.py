@@ -108,7 +108,13 @@ def _take_seat(call: Call, run_id: UUID, body: dict[str, Any]) -> Begun | Respon
         with call.transaction() as session:
             claimed_subject(call, session)
             pays = body["pay_automatically"]
-            requested = request_approval(session, call.actor, run_id, pay_automatically=pays)
+            requested = request_approval(
+                session,
+                call.actor,
+                run_id,
+                accepts_waitlist=body["wait"],
+                pay_automatically=pays,
+            )
             return _placed(call, session, requested)
 
 

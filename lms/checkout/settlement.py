@@ -245,6 +245,8 @@ def _wait_again(session: Session, payment_id: UUID, enrollment_id: UUID) -> bool
         raise
     closes_at = waits.enrollment_closes_at
     queue.enqueue(session, None, queue.CLOSE_WAITLIST, waits.run_id, due_at=closes_at)
+    # A seat may have come free meanwhile, or be there in the version that the run has by now.
+    queue.enqueue(session, None, queue.OFFER_SEATS, waits.run_id)
     return True
 
 

@@ -19,7 +19,7 @@ from lms.core.errors import NotFoundError
 from lms.core.queue import Doorbell
 from lms.courses.models import CourseRun
 from lms.enrollments.models import Enrollment, EnrollmentChange
-from lms.enrollments.transitions import Change, end, move, refuse
+from lms.enrollments.transitions import Change, end, move, refuse, try_move
 from lms.payments import receipts
 from lms.payments.models import Payment, Refund
 from lms.payments.operations import ASK_AGAIN_AFTER
@@ -109,8 +109,12 @@ def _withdraw(
     enrollment, payment, run, now = _find(session, actor, enrollment_id)
     change = Change("withdrawn", actor.user_id, subject_id)
     if payment is None:
-        move(session, enrollment_id, "cancelled", change)
-        return
+        if _cancel_without_payment(session, enrollment_id, change):
+            return
+        # Paid at this moment: what is paid is held before its enrollment.
+        enrollment, payment, run, now = _find(session, actor, enrollment_id)
+        if payment is None:
+            refuse(session, enrollment_id, "cancelled")
     if enrollment.state == "pending":
         if not cancel_unpaid(session, enrollment_id, payment.id, change):
             refuse(session, enrollment_id, "cancelled")
@@ -146,6 +150,15 @@ def _withdraw(
     receipts.issue(session, "refund", subject_id)
 
 
+def _cancel_without_payment(session: Session, enrollment_id: UUID, change: Change) -> bool:
+    """Cancel what waits without a payment; holds nothing when it cannot, or has one by now."""
+    with session.begin_nested() as tried:
+        if try_move(session, enrollment_id, "cancelled", change, unpaid=True):
+            return True
+        tried.rollback()
+    return False
+
+
 def _find(
     session: Session, actor: Actor, enrollment_id: UUID
 ) -> tuple[Enrollment, Payment | None, CourseRun, datetime]:
@@ -154,6 +167,7 @@ def _find(
         .outerjoin(Payment, Payment.id == Enrollment.payment_id)
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.id == enrollment_id)
+        .execution_options(populate_existing=True)
     )
     if not actor.is_admin:
         query = query.where(Enrollment.user_id == actor.user_id)

@@ -19,9 +19,13 @@ from lms.enrollments.models import Enrollment
 
 OPEN_STATES = ("active", "suspended", "completed")
 REMEDIES = {
-    "pending": "Approve or decline it; until then its seat is kept.",
+    "approval": "Approve or decline it; until then its seat is kept.",
+    "invitation": "Its seat is kept until the learner has joined.",
     "waitlisted": "It waits until a seat comes free; make the run's capacity larger.",
+    **dict.fromkeys(OPEN_STATES, "Its content is open for ever."),
 }
+"""By what it awaits, or else its state."""
+
 ENROLL_ANEW = "Enroll the learner anew."
 
 # What looks after the hold finds it prolonged when its time comes, and looks again.
@@ -44,8 +48,8 @@ def extend(
 ) -> Enrollment:
     """Give a learner time until a moment.
 
-    Of a pending enrollment its seat is held until then, if that is later. Of one that is open its
-    content may be read until then, whatever the run says.
+    Of a pending enrollment its seat is held until then. Of one that is open its content may be read
+    until then, whatever the run says.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -56,23 +60,27 @@ def extend(
 
     Raises:
         NotFoundError: there is none in a run that the actor teaches.
-        InvalidInputError: the moment is past, or not later than the present hold.
+        InvalidInputError: the moment is past, or not later than the present end.
         NothingToExtendError: it has ended, or has no end.
     """
     found = session.execute(
-        select(Enrollment, func.now())
+        select(Enrollment, CourseRun.access_ends_at, func.now())
         .join(CourseRun, CourseRun.id == Enrollment.run_id)
         .where(Enrollment.id == enrollment_id, taught_by(actor, CourseRun.course_id))
         .with_for_update(key_share=True, of=Enrollment)
     ).one_or_none()
     if found is None:
         raise NotFoundError("There is no such enrollment.")
-    enrollment, now = found
+    enrollment, access_ends_at, now = found
     if until <= now:
         raise _too_early("This moment is past.")
     values = {"id": enrollment_id, "until": until}
     if enrollment.state in OPEN_STATES:
-        member, before = "access_ends_at", enrollment.access_ends_at
+        member, before = "access_ends_at", enrollment.access_ends_at or access_ends_at
+        if before is None:
+            raise _nothing_to_extend(enrollment)
+        if until <= before:
+            raise _too_early(f"The content is open until {rfc3339(before)}; name a later moment.")
         session.execute(EXTEND_ACCESS, {**values, "open_states": list(OPEN_STATES)})
     elif enrollment.hold_until is not None:
         member, before = "hold_until", enrollment.hold_until
@@ -96,7 +104,7 @@ def _too_early(message: str) -> InvalidInputError:
 
 
 def _nothing_to_extend(enrollment: Enrollment) -> NothingToExtendError:
-    remedy = REMEDIES.get(enrollment.state, ENROLL_ANEW)
+    remedy = REMEDIES.get(enrollment.awaiting or enrollment.state, ENROLL_ANEW)
     return NothingToExtendError(
         f"This enrollment has no end that could be put off. {remedy}",
         state=enrollment.state,

@@ -63,6 +63,12 @@ class Enrollment(TenantBase):
             "id",
             postgresql_where=text("state = 'waitlisted'"),
         ),
+        Index(
+            "ix_enrollments_pending",
+            "run_id",
+            "hold_until",
+            postgresql_where=text("state = 'pending'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -109,6 +109,7 @@ def extend_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) -> 
     For those who teach the run, and admins. While an enrollment is pending, its seat or its offer
     is held until then; once it is active, suspended or completed, its content may be read until
     then, whatever the `access_ends_at` of the run. 409 `nothing_to_extend`, with the `remedy`, when
-    it has ended, waits for a seat, or waits for approval.
+    it has ended, waits for a seat or for approval, or has no end. 422 when it has as much time
+    already.
     """
     return extensions.extend(call.session, call.actor, enrollment_id, **body)

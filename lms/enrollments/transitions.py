@@ -72,7 +72,8 @@ ENDED_STATES: tuple[State, ...] = ("withdrawn", "expired", "cancelled", "transfe
 # first so that `before` is what a concurrent change left, not what it found.
 MOVE = text("""
     WITH before AS (
-        SELECT id, state FROM enrollments WHERE id = :id FOR NO KEY UPDATE
+        SELECT id, state, payment_id, hold_until FROM enrollments
+         WHERE id = :id FOR NO KEY UPDATE
     ), moved AS (
         UPDATE enrollments e
            SET state = CAST(:to_state AS text),
@@ -95,6 +96,8 @@ MOVE = text("""
                ended_at = CASE WHEN CAST(:to_state AS text) = ANY(:ended_states) THEN now() END
           FROM before
          WHERE e.id = before.id AND before.state = ANY(:from_states)
+           AND (NOT CAST(:unpaid AS boolean) OR before.payment_id IS NULL)
+           AND (NOT CAST(:overdue AS boolean) OR before.hold_until <= now())
         RETURNING e.id, e.run_id, e.hold_until, before.state AS from_state
     ), seats AS (
         SELECT moved.run_id, moved.from_state,
@@ -168,6 +171,8 @@ def try_move(
     only_from: State | None = None,
     rules_hash: str | None = None,
     pending: Pending | None = None,
+    unpaid: bool = False,
+    overdue: bool = False,
 ) -> bool:
     """Change an enrollment's state, its seat and its history in one statement.
 
@@ -182,9 +187,12 @@ def try_move(
         only_from: narrower than the table, when the caller means one state.
         rules_hash: of the completion rules, for `completed`.
         pending: what it waits for, for `pending`.
+        unpaid: only while it has no payment.
+        overdue: only when its hold has run out, by the database's clock.
 
     Returns:
-        Whether it changed; False when it is not in a state that may become `to_state`.
+        Whether it changed; False when it is not in a state that may become `to_state`, or not as
+        the caller means it.
 
     Raises:
         RunFullError: it needs a seat and none is free. The caller must roll back.
@@ -199,6 +207,8 @@ def try_move(
             "seated_states": list(SEATED_STATES),
             "ended_states": list(ENDED_STATES),
             "rules_hash": rules_hash,
+            "unpaid": unpaid,
+            "overdue": overdue,
             "awaiting": None if pending is None else pending.awaiting,
             "hold_seconds": None if pending is None else pending.hold_seconds,
             "change_id": change.id or new_id(),

@@ -49,7 +49,8 @@ def list_enrollments(call: Call, query: dict[str, Any]) -> Page[Enrollment]:
 def get_enrollment(call: Call, enrollment_id: UUID) -> Enrollment:
     """Read an enrollment: yours, one of a run that you teach, or any for admins.
 
-    Poll it after a 202 until `state` is no longer `pending`. Any other one is 404.
+    Poll it after a 202: its `state` and what it is `awaiting` say how it goes on. Any other one is
+    404.
     """
     return queries.enrollment(call.session, call.actor, enrollment_id)
 

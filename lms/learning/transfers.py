@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from lms.core import audit
 from lms.core.actor import Actor
-from lms.core.errors import NotFoundError
+from lms.core.errors import ForbiddenError, NotFoundError
 from lms.core.ids import new_id
 from lms.courses.models import CourseRun, PublishedVersion
 from lms.courses.queries import taught_by
@@ -24,17 +25,46 @@ from lms.learning.progress import parse_rules, percent_of
 
 TRANSFERRED_IN = "transferred_in"
 
-# Both runs in one order, as two transfers that cross would wait for one another otherwise; then
-# payment, enrollment and seats, as every other step has it.
+# Runs, payment, enrollments, seats: the order of every enrolling. Of two runs the one with the
+# lower id comes first, as two transfers that cross would wait for one another otherwise.
 HOLD_RUNS = text("""
-    SELECT id, course_id, version_id, state, state = 'scheduled' AND now() < ends_at AS is_open
+    SELECT id, course_id, version_id, state, price_amount,
+           state = 'scheduled' AND now() < ends_at AS is_open,
+           jsonb_build_array(jsonb_build_object(
+               'until', to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+               'percent', 100)) AS default_policy
       FROM course_runs WHERE id IN (:from_id, :to_id) ORDER BY id FOR SHARE
 """)
 HOLD_PAYMENT = text("""
-    SELECT p.id FROM payments p JOIN enrollments e ON e.payment_id = p.id
+    SELECT p.id, p.amount + p.discount_amount AS list_amount
+      FROM payments p JOIN enrollments e ON e.payment_id = p.id
      WHERE e.id = :id FOR NO KEY UPDATE OF p
 """)
-HOLD_ENROLLMENT = text("SELECT state FROM enrollments WHERE id = :id FOR NO KEY UPDATE")
+HOLD_ENROLLMENT = text("SELECT id FROM enrollments WHERE id = :id FOR NO KEY UPDATE")
+
+# Content that opened some days after the activation stays open.
+ENROLL_THERE = text("""
+    WITH enrolled AS (
+        INSERT INTO enrollments
+               (id, user_id, run_id, version_id, attempt, state, activated_at,
+                transferred_from_id)
+        SELECT CAST(:new_id AS uuid), gone.user_id, CAST(:to_id AS uuid),
+               CAST(:version_id AS uuid),
+               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
+                 WHERE e.user_id = gone.user_id AND e.run_id = :to_id),
+               'active', gone.activated_at, gone.id
+          FROM enrollments gone
+         WHERE gone.id = :id AND gone.state = 'active'
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    ), recorded AS (
+        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
+        SELECT CAST(:change_id AS uuid), enrolled.id, NULL, 'active', CAST(:actor_id AS uuid),
+               CAST(:reason AS text)
+          FROM enrolled
+    )
+    SELECT id FROM enrolled
+""")
 HOLD_SEATS = text("""
     SELECT run_id FROM run_seats WHERE run_id IN (:from_id, :to_id)
      ORDER BY run_id FOR NO KEY UPDATE
@@ -43,40 +73,19 @@ LET_PAYMENT_GO = text("""
     UPDATE enrollments SET payment_id = NULL
      WHERE id = :id AND state = 'transferred'
 """)
-
-# Content that opened some days after the activation stays open; the seat is counted like any other.
-GO_ON = text("""
-    WITH gone AS (
-        SELECT user_id, activated_at FROM enrollments WHERE id = :id
-    ), enrolled AS (
-        INSERT INTO enrollments
-               (id, user_id, run_id, version_id, payment_id, attempt, state, activated_at,
-                transferred_from_id)
-        SELECT CAST(:new_id AS uuid), gone.user_id, CAST(:to_id AS uuid),
-               CAST(:version_id AS uuid), CAST(:payment_id AS uuid),
-               (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
-                 WHERE e.user_id = gone.user_id AND e.run_id = :to_id),
-               'active', gone.activated_at, CAST(:id AS uuid)
-          FROM gone
-        ON CONFLICT DO NOTHING
-        RETURNING id
-    ), seated AS (
-        UPDATE run_seats SET taken = run_seats.taken + 1
-          FROM enrolled
-         WHERE run_seats.run_id = :to_id
-           AND (run_seats.capacity IS NULL
-                OR run_seats.taken + run_seats.waitlisted < run_seats.capacity)
-        RETURNING run_seats.run_id
+TAKE_SEAT = text("""
+    WITH paid AS (
+        UPDATE enrollments SET payment_id = CAST(:payment_id AS uuid) WHERE id = :new_id
     ), moved AS (
-        UPDATE payments SET transferred_at = now(), version = payments.version + 1
-          FROM enrolled WHERE payments.id = CAST(:payment_id AS uuid)
-    ), recorded AS (
-        INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
-        SELECT CAST(:change_id AS uuid), enrolled.id, NULL, 'active', CAST(:actor_id AS uuid),
-               CAST(:reason AS text)
-          FROM enrolled
+        UPDATE payments
+           SET transferred_at = now(), version = version + 1,
+               refund_policy = CASE WHEN refund_policy <> '[]' THEN refund_policy
+                                    ELSE CAST(:refund_policy AS jsonb) END
+         WHERE id = CAST(:payment_id AS uuid)
     )
-    SELECT EXISTS (SELECT FROM enrolled) AS enrolled, EXISTS (SELECT FROM seated) AS seated
+    UPDATE run_seats SET taken = taken + 1
+     WHERE run_id = :to_id AND (capacity IS NULL OR taken + waitlisted < capacity)
+    RETURNING run_id
 """)
 FIND_SEATS = text("SELECT capacity, taken, waitlisted FROM run_seats WHERE run_id = :to_id")
 
@@ -98,8 +107,9 @@ def transfer(
     """Let an active learner go on in another run of the same course, in one transaction.
 
     The seat in the earlier run comes free. What was paid stays paid, whatever the other run costs:
-    it goes along, with the refund policy under which it was paid. Progress goes along by lesson
-    lineage; when all that the other run's version requires is done, the enrollment is completed.
+    it goes along, with the refund policy under which it was paid; where that was the default, with
+    the start of the earlier run. Progress goes along by lesson lineage; when all that the other
+    run's version requires is done, the enrollment is completed.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -113,6 +123,7 @@ def transfer(
 
     Raises:
         NotFoundError: there is no such enrollment in a run that the actor teaches.
+        ForbiddenError: the other run costs more than was paid, and the actor is not an admin.
         TransferNotPossibleError: the other run is none of the course that takes learners, or the
             learner is in it already.
         TransitionNotAllowedError: the enrollment is not active.
@@ -120,26 +131,28 @@ def transfer(
     """
     from_id = _find_run(session, actor, enrollment_id)
     values: dict[str, Any] = {"id": enrollment_id, "from_id": from_id, "to_id": run_id}
-    target = _hold_target(session, values)
-    payment_id = session.execute(HOLD_PAYMENT, values).scalar()
-    session.execute(HOLD_ENROLLMENT, values)
-    session.execute(HOLD_SEATS, values)
-    change = Change("transferred", actor.user_id)
-    if not try_move(session, enrollment_id, "transferred", change, only_from="active"):
-        refuse(session, enrollment_id, "transferred")
-    session.execute(LET_PAYMENT_GO, values)
+    source, target = _hold_runs(session, values)
+    payment = session.execute(HOLD_PAYMENT, values).one_or_none()
+    _require_admin_for_dearer(actor, target, 0 if payment is None else payment.list_amount)
     values |= {
         "new_id": new_id(),
         "change_id": new_id(),
         "version_id": target.version_id,
-        "payment_id": payment_id,
+        "payment_id": None if payment is None else payment.id,
+        "refund_policy": json.dumps(source.default_policy),
         "actor_id": actor.user_id,
         "reason": TRANSFERRED_IN,
     }
-    done = session.execute(GO_ON, values).one()
-    if not done.enrolled:
+    session.execute(HOLD_ENROLLMENT, values)
+    is_enrolled = session.execute(ENROLL_THERE, values).one_or_none() is not None
+    session.execute(HOLD_SEATS, values)
+    change = Change("transferred", actor.user_id)
+    if not try_move(session, enrollment_id, "transferred", change, only_from="active"):
+        refuse(session, enrollment_id, "transferred")
+    if not is_enrolled:
         raise _is_there_already(session, enrollment_id, run_id)
-    if not done.seated:
+    session.execute(LET_PAYMENT_GO, values)
+    if session.execute(TAKE_SEAT, values).one_or_none() is None:
         raise _is_full(session, values)
     session.execute(CARRY_PROGRESS, values)
     for subject_id, other_id, state in (
@@ -173,8 +186,17 @@ def _find_run(session: Session, actor: Actor, enrollment_id: UUID) -> UUID:
     return found
 
 
-def _hold_target(session: Session, values: dict[str, Any]) -> Row[Any]:
-    """Return the run to go to, held with the one to leave."""
+def _require_admin_for_dearer(actor: Actor, target: Row[Any], paid: int) -> None:
+    """Let nobody but admins give away a seat that costs more than was paid, as with grants."""
+    if target.price_amount > paid and not actor.is_admin:
+        raise ForbiddenError(
+            "This run costs more than the learner paid; only admins transfer to it.",
+            required="admin",
+        )
+
+
+def _hold_runs(session: Session, values: dict[str, Any]) -> tuple[Row[Any], Row[Any]]:
+    """Return the run to leave and the one to go to, both held."""
     if values["from_id"] == values["to_id"]:
         raise TransferNotPossibleError("same_run", "The learner is in this run already.")
     runs = {row.id: row for row in session.execute(HOLD_RUNS, values)}
@@ -189,7 +211,7 @@ def _hold_target(session: Session, values: dict[str, Any]) -> Row[Any]:
             "This run takes nobody: it is not scheduled, or has ended.",
             run_state=target.state,
         )
-    return target
+    return source, target
 
 
 def _is_there_already(

@@ -688,6 +688,8 @@ CREATE TABLE enrollments (
 	CONSTRAINT fk_enrollments_transferred_from_id_enrollments FOREIGN KEY(transferred_from_id) REFERENCES enrollments (id)
 );
 
+CREATE INDEX ix_enrollments_pending ON enrollments (run_id, hold_until) WHERE state = 'pending';
+
 CREATE INDEX ix_enrollments_run_id ON enrollments (run_id);
 
 CREATE INDEX ix_enrollments_waitlist ON enrollments (run_id, waitlisted_at, id) WHERE state = 'waitlisted';

@@ -38,7 +38,7 @@ LATE_MONEY = text("""
            'given back: its enrollment ' || e.state || ' before the money came' AS expected,
            p.amount || ' ' || p.currency || ' kept' AS found
       FROM payments p JOIN enrollments e ON e.payment_id = p.id
-     WHERE p.state = 'succeeded' AND p.amount > 0
+     WHERE p.state = 'succeeded' AND p.amount > p.lost_amount
        AND e.ended_at IS NOT NULL AND e.activated_at IS NULL
        AND NOT EXISTS (SELECT FROM refunds r WHERE r.payment_id = p.id
                           AND r.state NOT IN ('failed', 'canceled'))

@@ -42,8 +42,11 @@ WORK_LOST = text("""
             UNION
             SELECT 'run', s.run_id, CAST(:offer_seats AS text)
               FROM run_seats s JOIN course_runs r ON r.id = s.run_id
-             WHERE s.waitlisted > 0
-               AND (s.taken < s.capacity OR s.capacity IS NULL OR r.state <> 'scheduled')
+             WHERE (s.taken < s.capacity OR s.capacity IS NULL)
+               AND r.state = 'scheduled' AND now() < r.enrollment_closes_at
+               AND EXISTS (SELECT FROM enrollments e LEFT JOIN payments p ON p.id = e.payment_id
+                            WHERE e.run_id = s.run_id AND e.state = 'waitlisted'
+                              AND p.disputed_at IS NULL)
             UNION
             SELECT 'run', s.run_id, CAST(:close_waitlist AS text)
               FROM run_seats s WHERE s.waitlisted > 0

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from lms.core import audit, clock, queue
@@ -285,9 +285,14 @@ def _refuse_learners(session: Session, run_id: UUID) -> None:
 
 
 def _look_after_waitlist(session: Session, run_id: UUID) -> None:
-    """Ask for the work that ends the waiting, should the run take nobody any more."""
-    if session.scalar(select(RunSeats.waitlisted).where(RunSeats.run_id == run_id)):
-        queue.enqueue(session, None, queue.OFFER_SEATS, run_id)
+    """Look after those who wait for a seat at the moment at which the run takes nobody any more."""
+    session.flush()
+    closes_at = session.scalar(
+        select(case((CourseRun.state == "scheduled", CourseRun.enrollment_closes_at)))
+        .join(RunSeats, RunSeats.run_id == CourseRun.id)
+        .where(CourseRun.id == run_id, RunSeats.waitlisted > 0)
+    )
+    queue.hasten(session, queue.CLOSE_WAITLIST, run_id, due_at=closes_at)
 
 
 def _set_capacity(session: Session, run_id: UUID, capacity: int | None) -> None:

@@ -52,6 +52,13 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'waitlisted'"),
     )
+    op.create_index(
+        "ix_enrollments_pending",
+        "enrollments",
+        ["run_id", "hold_until"],
+        unique=False,
+        postgresql_where=sa.text("state = 'pending'"),
+    )
     op.add_column("payments", sa.Column("transferred_at", moment, nullable=True))
     op.drop_index("uq_payments_live", "payments")
     op.create_index(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from lms.core.queue import EXPIRE_ENROLLMENT, TAKE_OFFER
+from lms.core.queue import EXPIRE_ENROLLMENT
 from tests.factories.money import Academy
 from tests.factories.people import Person
 from tests.lms.checkout.waiting import PRICE, accept, ask, history, leave, offer, stands, wait
@@ -59,7 +59,6 @@ def test_approved_with_a_price_one_is_offered_the_seat(academy: Academy) -> None
 def test_approved_one_is_charged_as_agreed(academy: Academy) -> None:
     _, person, enrollment_id = request(academy, money=PRICE, pay_automatically=True)
     academy.post(f"/enrollments/{enrollment_id}/approve", academy.person("admin"))
-    academy.do_work(TAKE_OFFER, enrollment_id)
     assert (stands(academy, enrollment_id)[0], academy.balance(person)) == ("active", 0)
 
 
@@ -132,3 +131,35 @@ def test_staff_enroll_without_approval(academy: Academy) -> None:
     body = {"user_id": str(academy.person().id), "reason": "On the list."}
     answer = academy.post(f"/runs/{run_id}/learners", academy.person("admin"), body)
     assert (answer.status_code, answer.get_json()["state"]) == (201, "active")
+
+
+def test_what_the_wallet_does_not_pay_stays_an_offer(academy: Academy) -> None:
+    _, _, enrollment_id = request(academy, money=PRICE - 1, pay_automatically=True)
+    answer = academy.post(f"/enrollments/{enrollment_id}/approve", academy.person("admin"))
+    assert (answer.status_code, answer.get_json()["awaiting"]) == (200, "offer")
+
+
+def test_nobody_is_approved_for_an_archived_run(academy: Academy) -> None:
+    run_id, _, enrollment_id = request(academy)
+    academy.execute_as_owner("UPDATE course_runs SET state = 'archived' WHERE id = :id", id=run_id)
+    admin, path = academy.person("admin"), f"/enrollments/{enrollment_id}"
+    answer = academy.post(f"{path}/approve", admin)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "run_state_not_allowed")
+    assert academy.post(f"{path}/decline", admin, BECAUSE).get_json()["state"] == "cancelled"
+
+
+def test_an_offer_of_an_archived_run_says_that_it_takes_nobody(academy: Academy) -> None:
+    run_id, person, enrollment_id = request(academy, money=PRICE)
+    academy.post(f"/enrollments/{enrollment_id}/approve", academy.person("admin"))
+    academy.execute_as_owner("UPDATE course_runs SET state = 'archived' WHERE id = :id", id=run_id)
+    problem = accept(academy, person, enrollment_id).get_json()
+    assert (problem["code"], problem["run_state"]) == ("enrollment_closed", "archived")
+
+
+def test_late_money_of_a_request_waits_only_if_that_was_chosen(academy: Academy) -> None:
+    for wait_for_it in (True, False):
+        run_id = academy.run(capacity=1, approval_required=True)
+        answer = ask(academy, academy.person(), run_id, wait=wait_for_it)
+        sql = "SELECT accepts_waitlist FROM enrollments WHERE id = :id"
+        (row,) = academy.rows(sql, id=UUID(answer.get_json()["enrollment"]["id"]))
+        assert row["accepts_waitlist"] is wait_for_it

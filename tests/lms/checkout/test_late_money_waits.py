@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from lms.core.queue import CANCEL_RUN, CLOSE_WAITLIST, EXPIRE_ENROLLMENT, SETTLE_PAYMENT
+from tests.factories import provider_side as there
 from tests.factories.money import Academy
 from tests.factories.people import Person
 from tests.lms.checkout.waiting import (
@@ -121,3 +124,62 @@ def test_its_coupon_is_counted_again(academy: Academy) -> None:
     code = academy.coupon(percent_off=50, max_uses=1)
     late = pay_late(academy, coupon=code)
     assert (stands(academy, late["id"])[0], academy.coupon_uses(code)) == ("waitlisted", 1)
+
+
+def contest(academy: Academy, late: dict[str, Any], outcome: str | None = None) -> str:
+    """Let the payer contest the payment at their bank, and the bank decide."""
+    name = academy.recorded_name(late["payment_id"])
+    dispute_id = there.contest(academy, name)
+    there.tell(academy, name, dispute_id=dispute_id)
+    if outcome is not None:
+        decide(academy, late, dispute_id, outcome)
+    return dispute_id
+
+
+def decide(academy: Academy, late: dict[str, Any], dispute_id: str, outcome: str) -> None:
+    there.decide(academy, dispute_id, outcome)
+    there.tell(academy, academy.recorded_name(late["payment_id"]), dispute_id=dispute_id)
+
+
+@pytest.mark.parametrize("how", ["closed", "declined", "left"])
+def test_contested_money_of_who_stopped_waiting_is_given_back_once_it_is_the_academys(
+    academy: Academy, how: str
+) -> None:
+    late = pay_late(academy)
+    dispute_id = contest(academy, late)
+    if how == "closed":
+        academy.execute_as_owner(
+            "UPDATE course_runs SET enrollment_closes_at = now() WHERE id = :id", id=late["run_id"]
+        )
+        academy.do_work(CLOSE_WAITLIST, late["run_id"])
+    elif how == "declined":
+        body = {"reason": "Too late."}
+        academy.post(f"/enrollments/{late['id']}/decline", academy.person("admin"), body)
+    else:
+        leave(academy, late["person"], late["id"])
+    assert (stands(academy, late["id"])[0], refunded(academy, late)) == ("cancelled", 0)
+    decide(academy, late, dispute_id, "won")
+    assert refunded(academy, late) == PRICE
+    academy.assert_books_balance()
+
+
+def test_whose_money_the_bank_took_back_gets_no_seat(academy: Academy) -> None:
+    late = pay_late(academy)
+    contest(academy, late, "lost")
+    leave(academy, late["other"], late["other_id"])
+    offer(academy, late["run_id"])
+    assert stands(academy, late["id"])[0] == "cancelled"
+    assert history(academy, late["id"])[-1] == "money_taken_back"
+
+
+def test_who_contests_the_payment_is_passed_over_until_the_bank_has_decided(
+    academy: Academy,
+) -> None:
+    late = pay_late(academy)
+    dispute_id = contest(academy, late)
+    leave(academy, late["other"], late["other_id"])
+    offer(academy, late["run_id"])
+    assert stands(academy, late["id"])[0] == "waitlisted"
+    decide(academy, late, dispute_id, "won")
+    offer(academy, late["run_id"])
+    assert stands(academy, late["id"])[0] == "active"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from jobs import waitlists
 from lms.core.clock import now
 from lms.core.queue import EXPIRE_ENROLLMENT, OFFER_SEATS, SETTLE_PAYMENT, TAKE_OFFER
 from tests.factories.money import Academy
@@ -173,11 +174,23 @@ def test_a_seat_that_costs_nothing_is_taken_at_once(academy: Academy) -> None:
 
 def test_who_agreed_to_it_is_charged_at_once(academy: Academy) -> None:
     person, enrollment_id = offered(academy, money=PRICE, pay_automatically=True)
-    assert stands(academy, enrollment_id) == ("pending", "offer")
-    academy.do_work(TAKE_OFFER, enrollment_id)
     assert stands(academy, enrollment_id) == ("active", None)
     assert academy.balance(person) == 0
     assert len(academy.get("/receipts", person).get_json()["items"]) == 1
+    academy.assert_books_balance()
+
+
+@pytest.mark.parametrize("price", [0, PRICE])
+def test_what_was_agreed_is_seen_through_when_the_worker_dies_after_the_offer(
+    academy: Academy, monkeypatch: pytest.MonkeyPatch, price: int
+) -> None:
+    monkeypatch.setattr(waitlists, "_take", lambda *_: None)
+    person, enrollment_id = offered(academy, money=PRICE, price=price, pay_automatically=True)
+    assert stands(academy, enrollment_id) == ("pending", "offer")
+    monkeypatch.undo()
+    academy.do_work(TAKE_OFFER, enrollment_id)
+    assert stands(academy, enrollment_id) == ("active", None)
+    assert academy.balance(person) == PRICE - price
     academy.assert_books_balance()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from lms.checkout.reconcile.bookings import PAYMENT_ENROLLMENT
+from lms.checkout.reconcile.operations import reconcile
 from lms.core.queue import CANCEL_RUN, OFFER_SEATS
 from lms.courses.models import Lesson
 from lms.courses.operations import content, versions
@@ -159,7 +160,8 @@ def test_the_payment_goes_along(cohorts: Cohorts) -> None:
     day, evening = cohorts.run(price=PRICE), cohorts.run(price=2 * PRICE)
     first_id = cohorts.enroll(person, day, paid=True)
 
-    second = cohorts.transfer(first_id, evening).get_json()
+    assert cohorts.transfer(first_id, evening).status_code == 403
+    second = cohorts.transfer(first_id, evening, by=academy.person("admin")).get_json()
 
     assert second["payment_id"] is not None
     assert academy.balance(person) == PRICE
@@ -168,6 +170,27 @@ def test_the_payment_goes_along(cohorts: Cohorts) -> None:
     assert withdrawal["refund"]["amount"]["amount"] == PRICE
     assert academy.balance(person) == 2 * PRICE
     academy.assert_books_balance()
+
+
+def test_only_admins_transfer_to_a_seat_that_costs_more_than_was_paid(cohorts: Cohorts) -> None:
+    first_id = cohorts.enroll(cohorts.academy.person())
+    paid = cohorts.run(price=PRICE)
+    answer = cohorts.transfer(first_id, paid)
+    assert (answer.status_code, answer.get_json()["required"]) == (403, "admin")
+    assert cohorts.transfer(first_id, paid, by=cohorts.academy.person("admin")).status_code == 201
+
+
+def test_the_refund_policy_stays_the_one_under_which_it_was_paid(cohorts: Cohorts) -> None:
+    academy = cohorts.academy
+    person = academy.person(money=PRICE)
+    day, evening = cohorts.run(price=PRICE), cohorts.run(price=PRICE)
+    first_id = cohorts.enroll(person, day, paid=True)
+    academy.execute_as_owner(
+        "UPDATE course_runs SET starts_at = now() - interval '1 hour' WHERE id = :id", id=day
+    )
+    second = cohorts.transfer(first_id, evening).get_json()
+    quote = academy.get(f"/payments/{second['payment_id']}/refund-quote", person).get_json()
+    assert (quote["amount"]["amount"], quote["nothing_because"]) == (0, "after_last_step")
 
 
 def test_the_other_runs_cancellation_gives_the_payment_back(cohorts: Cohorts) -> None:
@@ -203,8 +226,8 @@ def test_books_with_a_transferred_payment_reconcile(cohorts: Cohorts) -> None:
     person = academy.person(money=PRICE)
     day, evening = cohorts.run(price=PRICE), cohorts.run(price=PRICE)
     cohorts.transfer(cohorts.enroll(person, day, paid=True), evening)
-    with academy.database.transaction(academy.scope) as session:
-        assert session.execute(PAYMENT_ENROLLMENT).all() == []
+    report = reconcile(partial(academy.database.transaction, academy.scope), provider=None)
+    assert [one for one in report.findings if one.check.startswith("payment")] == []
 
 
 def test_the_seat_that_is_left_is_offered_to_who_waits_for_it(cohorts: Cohorts) -> None:

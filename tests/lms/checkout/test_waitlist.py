@@ -185,7 +185,13 @@ def test_of_an_archived_run_nobody_waits(academy: Academy) -> None:
         json={"state": "archived"},
     )
     assert answer.status_code == 200, answer.text
-    offer(academy, run_id)
+    (due,) = academy.rows(
+        "SELECT due_at <= now() AS is_due FROM platform.work"
+        " WHERE kind = 'close_waitlist' AND subject_id = :id",
+        id=run_id,
+    )
+    assert due["is_due"]
+    academy.do_work(CLOSE_WAITLIST, run_id)
     assert stands(academy, enrollment_id)[0] == "cancelled"
 
 

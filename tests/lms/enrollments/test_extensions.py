@@ -56,17 +56,32 @@ def test_a_hold_is_not_made_shorter(academy: Academy) -> None:
 
 @pytest.mark.parametrize("state", ["active", "suspended", "completed"])
 def test_a_learner_may_read_longer_than_the_others(academy: Academy, state: str) -> None:
-    person, run_id = academy.person(), academy.run(price=0)
+    person = academy.person()
+    ends_at = now() + timedelta(days=300)
+    run_id = academy.run(price=0, access_ends_at=ends_at)
     enrollment_id = academy.enroll(person, run_id, "free").get_json()["enrollment"]["id"]
     academy.execute_as_owner(
         "UPDATE enrollments SET state = :state, completed_at = now() WHERE id = :id",
         state=state,
         id=enrollment_id,
     )
-    until = now() + timedelta(days=400)
+    until = ends_at + timedelta(days=100)
     answer = extend(academy, enrollment_id, academy.person("admin"), until)
     assert datetime.fromisoformat(answer.get_json()["access_ends_at"]) == until
-    assert answer.headers.get("ETag") is None
+    for shorter in (ends_at + timedelta(days=1), ends_at - timedelta(days=1)):
+        answer = extend(academy, enrollment_id, academy.person("admin"), shorter)
+        assert (answer.status_code, answer.get_json()["errors"][0]["pointer"]) == (422, "/until")
+
+
+def test_what_is_open_for_ever_is_not_extended(academy: Academy) -> None:
+    purchase = academy.enroll(academy.person(), academy.run(price=0), "free").get_json()
+    until = now() + timedelta(days=400)
+    answer = extend(academy, purchase["enrollment"]["id"], academy.person("admin"), until)
+    problem = answer.get_json()
+    assert (problem["code"], problem["remedy"]) == (
+        "nothing_to_extend",
+        "Its content is open for ever.",
+    )
 
 
 def test_a_moment_that_is_past_is_refused(academy: Academy) -> None:
