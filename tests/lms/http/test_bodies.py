@@ -50,6 +50,13 @@ def test_bodies_that_no_store_can_hold_are_400(
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
 
 
+def test_what_closes_more_than_it_opened_is_refused_where_it_does(
+    client: FlaskClient, student: Person
+) -> None:
+    answer = send(client, student, b"{}" + b"}" * 100_000)
+    assert "more is closed than was opened" in answer.json["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
