@@ -228,6 +228,12 @@ def test_as_many_texts_as_there_may_be_values_with_names_are_read() -> None:
     assert len(pointers(zipped({"manifest.json": MANIFEST, "version.json": content}))) == MAX_ERRORS
 
 
+def test_the_answer_repeats_no_more_than_the_beginning_of_a_long_name() -> None:
+    pointer = pointers(packed({"modules": [], "\N{GRINNING FACE}" * 1_000_000: 1}))[0]
+
+    assert pointer == "/" + "\N{GRINNING FACE}" * 200 + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_commas_in_texts_are_no_values() -> None:
     text = "," * MAX_VALUES
 
