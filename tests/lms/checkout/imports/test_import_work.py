@@ -231,6 +231,29 @@ def test_two_files_that_name_the_same_people_in_another_order_wait_for_each_othe
     assert effects(academy, run_id) == each(8)
 
 
+def test_all_accounts_are_made_before_anybody_is_enrolled(
+    academy: Academy, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two imports wait for each other: one for an account, the other for an enrollment."""
+    monkeypatch.setattr(enrolling, "ROWS_A_STATEMENT", 1)
+    run_id, people = academy.run(), joined(academy, 3)
+    new = [f"{letter}-{run_id.hex}@acme.example,New" for letter in "az"]
+    file = file_of(*new, *(f"{person.email}," for person in people))
+    import_id = UUID(start(academy, admin, run_id, file, mode="all_or_nothing"))
+    database = academy.app.extensions["edge"].database
+    with database.transaction(academy.scope) as session:
+        work.begin(session, import_id)
+        work.check(session, import_id)
+        with counted(academy.app) as statements:
+            work.enroll(session, import_id, after=None, most=1)
+    accounts, enrollments = (
+        [place for place, sent in enumerate(statements) if f"INSERT INTO {table}" in sent]
+        for table in ("users", "enrollments")
+    )
+    assert (len(accounts), len(enrollments)) == (2, 5)
+    assert max(accounts) < min(enrollments)
+
+
 def test_a_step_takes_as_many_statements_however_many_rows_it_does(
     academy: Academy, admin: Person
 ) -> None:
