@@ -149,7 +149,12 @@ def judge(
         if person is None:
             refusal = _refusal_of_invitation(row, by_admin=importing.by_admin)
         else:
-            refusal = _refusal_of_account(row, person, is_enrolled=person.id in enrolled)
+            refusal = _refusal_of_account(
+                row,
+                person,
+                is_enrolled=person.id in enrolled,
+                by_admin=importing.by_admin,
+            )
         if refusal is not None:
             refused.append(refusal)
         elif person is None:
@@ -165,8 +170,10 @@ def seats_left(session: Session, run_id: UUID) -> int | None:
 
 
 def _refusal_of_account(
-    row: PendingRow, person: Row[Any], *, is_enrolled: bool
+    row: PendingRow, person: Row[Any], *, is_enrolled: bool, by_admin: bool
 ) -> RowRefusal | None:
+    if person.is_deactivated and not by_admin:
+        return _no_account(row)
     if person.is_deactivated:
         message = "This account is deactivated; an admin can take that back."
         return RowRefusal(row, "account_deactivated", message)
@@ -178,8 +185,7 @@ def _refusal_of_account(
 
 def _refusal_of_invitation(row: PendingRow, *, by_admin: bool) -> RowRefusal | None:
     if not by_admin:
-        message = "There is no account with this address; only admins invite people."
-        return RowRefusal(row, "no_account", message)
+        return _no_account(row)
     if not row.name:
         message = "There is no account with this address; give a name to invite this person."
         return RowRefusal(row, "name_missing", message)
@@ -187,3 +193,9 @@ def _refusal_of_invitation(row: PendingRow, *, by_admin: bool) -> RowRefusal | N
         message = f"The name has control characters, or more than {MAX_TITLE} characters."
         return RowRefusal(row, "invalid_name", message)
     return None
+
+
+def _no_account(row: PendingRow) -> RowRefusal:
+    """Refuse whom only admins know of: nobody else learns which addresses have had an account."""
+    message = "There is no account with this address that you can enroll; ask an admin."
+    return RowRefusal(row, "no_account", message)

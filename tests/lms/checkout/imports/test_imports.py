@@ -325,6 +325,32 @@ def test_who_teaches_a_free_run_imports_but_invites_nobody(academy: Academy) -> 
     ]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_who_is_no_admin_does_not_learn_whose_account_is_deactivated(
+    academy: Academy, dry_run: bool
+) -> None:
+    teacher, [gone] = academy.person("instructor"), joined(academy)
+    academy.execute_as_owner("UPDATE users SET deactivated_at = now() WHERE id = :id", id=gone.id)
+    run_id = academy.run(price=0, teacher=teacher)
+    file = file_of(f"{gone.email},", f"{new_address()},")
+    made = run_import(academy, teacher, run_id, file, dry_run=dry_run)
+    told = [(row["code"], row["message"]) for row in rows_of(academy, teacher, made["id"])]
+    assert told[0] == told[1]
+    assert told[0][0] == "no_account"
+
+
+def test_a_dry_run_tells_nobodys_id(academy: Academy) -> None:
+    teacher, [ada] = academy.person("instructor"), joined(academy)
+    run_id, invited = academy.run(price=0, teacher=teacher), academy.person()
+    file = file_of(f"{ada.email},", f"{invited.email},")
+    made = run_import(academy, teacher, run_id, file, dry_run=True)
+    rows = rows_of(academy, teacher, made["id"])
+    assert [(row["outcome"], row["user_id"]) for row in rows] == [
+        ("enrolled", None),
+        ("invited", None),
+    ]
+
+
 def test_only_admins_give_away_what_costs_money(academy: Academy) -> None:
     teacher, [ada] = academy.person("instructor"), joined(academy)
     run_id = academy.run(price=4900, teacher=teacher)
