@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from lms.checkout.imports.models import LearnerImport
 from lms.http.schemas import CONTROL, MAX_TITLE
 from lms.users.emails import normalize_email
 from lms.users.errors import InvalidEmailError
 
 ENROLLMENT_CLOSED = "enrollment_closed"
+FORBIDDEN = "forbidden"
 RUN_FULL = "run_full"
 NO_SEAT = "Every seat of this run is taken; make its capacity larger, or leave this row out."
 
@@ -126,7 +126,7 @@ def check_addresses(
 
 
 def judge(
-    session: Session, importing: LearnerImport, rows: Sequence[PendingRow], *, hold: bool
+    session: Session, run_id: UUID, rows: Sequence[PendingRow], *, by_admin: bool, hold: bool
 ) -> Judgement:
     """Decide what becomes of rows, in as many statements however many they are.
 
@@ -134,26 +134,27 @@ def judge(
 
     Args:
         session: the organization's session.
-        importing: whose rows.
+        run_id: where they are to be enrolled.
         rows: with normalised addresses.
+        by_admin: whether an admin asks, who may invite people.
         hold: keep the accounts as they are until the transaction ends.
     """
     emails = {"emails": [row.email for row in rows]}
     people = {one.email: one for one in session.execute(HELD_PEOPLE if hold else PEOPLE, emails)}
-    values = {"run_id": importing.run_id, "user_ids": [one.id for one in people.values()]}
+    values = {"run_id": run_id, "user_ids": [one.id for one in people.values()]}
     enrolled = set(session.scalars(ENROLLED, values))
     accepted: list[Acceptance] = []
     refused: list[RowRefusal] = []
     for row in rows:
         person = people.get(row.email)
         if person is None:
-            refusal = _refusal_of_invitation(row, by_admin=importing.by_admin)
+            refusal = _refusal_of_invitation(row, by_admin=by_admin)
         else:
             refusal = _refusal_of_account(
                 row,
                 person,
                 is_enrolled=person.id in enrolled,
-                by_admin=importing.by_admin,
+                by_admin=by_admin,
             )
         if refusal is not None:
             refused.append(refusal)
