@@ -52,6 +52,9 @@ def export_version(call: Call, version_id: UUID) -> Response:
     order, with all that can be set of them, their `lineage_id`, and their media: file name, kind,
     content type, size, SHA-256 and `asset_id`. The bytes of media are not in it. The same version
     gives the same bytes. Prices, dates and learners belong to runs, so they are not in it either.
+
+    An archive beyond what `importCourseVersion` takes (8 MiB, or 32 MiB or 100,000 values of
+    content) is for keeping only: it is written whole, and cannot be imported as it is.
     """
     # What it holds goes with the answer; who reads that slowly holds up no connection.
     file = SpooledTemporaryFile(max_size=BYTES_IN_MEMORY)  # noqa: SIM115 - closed by the answer
