@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Row, literal_column, select, text
+from sqlalchemy import ColumnElement, DateTime, literal_column, select, text
 from sqlalchemy.orm import Session, aliased
 
 from lms.core import audit
@@ -93,18 +93,16 @@ class Mark:
 class _Held:
     """Enrollments that nobody else changes until the transaction ends, and their versions."""
 
-    rows: Sequence[Row[UUID, str, int, UUID, datetime | None]]
+    rows: Sequence[Any]
     versions: Mapping[UUID, tuple[str, Mapping[str, Any]]]
 
-    def refusal(
-        self, row: Row[UUID, str, int, UUID, datetime | None], lineage_id: UUID
-    ) -> ConflictError | None:
+    def refusal(self, row: Any, lineage_id: UUID) -> ConflictError | None:
         """Return why a lesson of one of the rows is not marked, None when it can be."""
-        if row[1] not in OPENING_STATES:
-            return EnrollmentNotActiveError(row[1], row[4])
-        _hash, rules = self.versions[row[3]]
+        if row.state not in OPENING_STATES:
+            return EnrollmentNotActiveError(row.state, row.closed_since)
+        _hash, rules = self.versions[row.version_id]
         if str(lineage_id) not in rules["lessons"]:
-            return LessonOfAnotherVersionError(row[3], None)
+            return LessonOfAnotherVersionError(row.version_id, None)
         return None
 
 
@@ -172,8 +170,8 @@ def mark_complete_for_many(
     for row in held.rows:
         refusal = held.refusal(row, lineage_id)
         if refusal is not None:
-            marks[row[0]] = Mark(row[0], "refused", refusal.code, refusal.detail)
-    possible = [row[0] for row in held.rows if row[0] not in marks]
+            marks[row.id] = Mark(row.id, "refused", refusal.code, refusal.detail)
+    possible = [row.id for row in held.rows if row.id not in marks]
     for mark in _mark(session, actor, held, possible, lineage_id=lineage_id, reason=reason):
         marks[mark.enrollment_id] = mark
     missing = "There is no such enrollment in this run."
@@ -210,16 +208,20 @@ def _hold(session: Session, run_id: UUID, enrollment_ids: Sequence[UUID]) -> _He
     """
     e = aliased(Enrollment, name="e")
     since: ColumnElement[datetime | None] = literal_column(CLOSED_SINCE, DateTime(timezone=True))
-    rows = session.execute(
-        select(e.id, e.state, e.percent, e.version_id, since)
+    query = (
+        select(e.id, e.state, e.percent, e.version_id, since.label("closed_since"))
         .where(e.run_id == run_id, e.id.in_(enrollment_ids))
         .order_by(e.id)
         .with_for_update(key_share=True, of=e)
-    ).all()
+    )
+    rows = session.execute(query).all()
+    if any(row.closed_since is not None for row in rows):
+        # What closed it may have been waited for: the snapshot knows its state, not its history.
+        rows = session.execute(query).all()
     published = session.execute(
         select(
             PublishedVersion.version_id, PublishedVersion.content_hash, PublishedVersion.rules
-        ).where(PublishedVersion.version_id.in_({row[3] for row in rows}))
+        ).where(PublishedVersion.version_id.in_({row.version_id for row in rows}))
     )
     return _Held(rows, {row[0]: (row[1], row[2]) for row in published})
 
@@ -261,17 +263,17 @@ def _mark(
 
 def _advance(session: Session, actor: Actor, held: _Held, marked: set[UUID]) -> None:
     """Recompute the percents of active enrollments; those at 100 are completed."""
-    active = [row for row in held.rows if row[0] in marked and row[1] == "active"]
-    done = completed_lessons(session, [row[0] for row in active])
+    active = [row for row in held.rows if row.id in marked and row.state == "active"]
+    done = completed_lessons(session, [row.id for row in active])
     rules = {version_id: parse_rules(stored) for version_id, (_, stored) in held.versions.items()}
-    percents = {row[0]: percent_of(rules[row[3]], done[row[0]]) for row in active}
-    changed = [row[0] for row in active if percents[row[0]] != row[2]]
+    percents = {row.id: percent_of(rules[row.version_id], done[row.id]) for row in active}
+    changed = [row.id for row in active if percents[row.id] != row.percent]
     values = {"ids": changed, "percents": [percents[one] for one in changed]}
     session.execute(UPDATE_PERCENTS, values)
     completing: dict[UUID, list[UUID]] = defaultdict(list)
     for row in active:
-        if percents[row[0]] == 100:
-            completing[row[3]].append(row[0])
+        if percents[row.id] == 100:
+            completing[row.version_id].append(row.id)
     for version_id, enrollment_ids in completing.items():
         rules_hash, _ = held.versions[version_id]
         complete_all(session, enrollment_ids, rules_hash=rules_hash, actor_id=actor.user_id)

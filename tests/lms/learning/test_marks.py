@@ -358,3 +358,26 @@ def test_a_report_and_a_mark_at_once_both_count(
         waiting = pool.submit(mark, enrollment_id, course.lessons[0].id)
         first.wait_until_in_the_way_of(waiting)
     assert waiting.result().json["enrollment"]["percent"] == 100
+
+
+def test_a_mark_that_waited_for_a_withdrawal_tells_since_when(
+    database: Database, acme: UUID, publish: Publish, enrolled: Enrolled, mark: Send
+) -> None:
+    course = publish(BY_STAFF)
+    enrollment_id = enrolled(course)
+    with ThreadPoolExecutor(1) as pool, held(database, OrganizationScope(acme)) as withdrawal:
+        withdrawal.sql(
+            "UPDATE enrollments SET state = 'withdrawn', ended_at = now(),"
+            " created_at = now() - interval '30 days' WHERE id = :id",
+            id=enrollment_id,
+        )
+        withdrawal.sql(
+            "INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, reason)"
+            " VALUES (gen_random_uuid(), :id, 'active', 'withdrawn', 'x')",
+            id=enrollment_id,
+        )
+        waiting = pool.submit(mark, enrollment_id, course.lessons[0].id)
+        withdrawal.wait_until_in_the_way_of(waiting)
+    refused = waiting.result().json
+    assert refused["state"] == "withdrawn"
+    assert refused["since"] == mark(enrollment_id, course.lessons[0].id).json["since"]
