@@ -35,6 +35,9 @@ MARKED_BY_STAFF = "marked_by_staff"
 MOST_MARKED = 500
 """Enrollments of one request."""
 
+NOT_FOR_YOU = "There is no such run or enrollment for you."
+"""Whether there is none, or the actor does not teach it."""
+
 # Of any version of the course: who stayed in an older one attends the same lesson.
 FIND_LINEAGE = text("""
     SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
@@ -126,7 +129,7 @@ def mark_complete(
     """
     run_id = session.scalar(select(Enrollment.run_id).where(Enrollment.id == enrollment_id))
     if run_id is None:
-        raise NotFoundError("There is no such enrollment.")
+        raise NotFoundError(NOT_FOR_YOU)
     lineage_id = _find_lesson(session, actor, run_id, lesson_id)
     held = _hold(session, run_id, [enrollment_id])
     refusal = held.refusal(held.rows[0], lineage_id)
@@ -189,7 +192,7 @@ def _find_lesson(session: Session, actor: Actor, run_id: UUID, lesson_id: UUID) 
         .with_for_update(read=True)
     ).one_or_none()
     if run is None:
-        raise NotFoundError("There is no such run or enrollment for you.")
+        raise NotFoundError(NOT_FOR_YOU)
     if run.state == "cancelled":
         raise RunStateNotAllowedError(
             "The run is cancelled; its enrollments stay as they are.", state=run.state, allowed=[]

@@ -235,6 +235,17 @@ def test_who_does_not_teach_the_run_learns_of_nothing(
     assert mark(enrollment_id, lesson_id, learner).status_code == 403
 
 
+def test_an_enrollment_of_others_is_told_as_one_that_is_not_there(
+    database: Database, acme: UUID, publish: Publish, enrolled: Enrolled, mark: Send
+) -> None:
+    course = publish(BY_STAFF)
+    stranger = make_user(database, acme, "instructor")
+    there, nowhere = (
+        mark(one, course.lessons[0].id, stranger).json for one in (enrolled(course), new_id())
+    )
+    assert (there["detail"], there["code"]) == (nowhere["detail"], nowhere["code"])
+
+
 def test_many_are_marked_and_those_that_cannot_be_are_told_of(
     database: Database, acme: UUID, publish: Publish, mark_many: Send
 ) -> None:
