@@ -38,6 +38,22 @@ MOST_MARKED = 500
 NOT_FOR_YOU = "There is no such run or enrollment for you."
 """Whether there is none, or the actor does not teach it."""
 
+STAFF_REMEDIES = {
+    "payment": "Wait until the learner has paid.",
+    "approval": "Approve it.",
+    "offer": "Wait until the learner accepts the seat that is offered.",
+    "invitation": "Wait until the learner accepts the invitation to the academy.",
+    "waitlisted": "Wait until the learner has a seat.",
+    "suspended": "Reinstate it.",
+    "expired": "Extend it.",
+    "withdrawn": "Enroll the learner again.",
+    "cancelled": "Enroll the learner again.",
+    "transferred": "Mark the lesson in the run that it was transferred to.",
+}
+"""By an enrollment's state, or what it is awaiting: what would let staff mark its lessons."""
+
+MARK_IN_PRESENT_VERSION = "Read the outline of that version, and mark a lesson of it."
+
 # Of any version of the course: who stayed in an older one attends the same lesson.
 FIND_LINEAGE = text("""
     SELECT (p.rules -> 'lineages' ->> CAST(CAST(:lesson_id AS uuid) AS text))::uuid
@@ -102,10 +118,11 @@ class _Held:
     def refusal(self, row: Any, lineage_id: UUID) -> ConflictError | None:
         """Return why a lesson of one of the rows is not marked, None when it can be."""
         if row.state not in OPENING_STATES:
-            return EnrollmentNotActiveError(row.state, row.closed_since)
+            remedy = STAFF_REMEDIES[row.awaiting or row.state]
+            return EnrollmentNotActiveError(row.state, row.closed_since, remedy)
         _hash, rules = self.versions[row.version_id]
         if str(lineage_id) not in rules["lessons"]:
-            return LessonOfAnotherVersionError(row.version_id, None)
+            return LessonOfAnotherVersionError(row.version_id, None, MARK_IN_PRESENT_VERSION)
         return None
 
 
@@ -212,7 +229,7 @@ def _hold(session: Session, run_id: UUID, enrollment_ids: Sequence[UUID]) -> _He
     e = aliased(Enrollment, name="e")
     since: ColumnElement[datetime | None] = literal_column(CLOSED_SINCE, DateTime(timezone=True))
     query = (
-        select(e.id, e.state, e.percent, e.version_id, since.label("closed_since"))
+        select(e.id, e.state, e.percent, e.version_id, e.awaiting, since.label("closed_since"))
         .where(e.run_id == run_id, e.id.in_(enrollment_ids))
         .order_by(e.id)
         .with_for_update(key_share=True, of=e)

@@ -180,6 +180,29 @@ def test_an_enrollment_that_is_not_active_is_told_so(
     assert answer.json["state"] == state
 
 
+@pytest.mark.parametrize(
+    ("state", "awaiting", "remedy"),
+    [
+        ("pending", "payment", "Wait until the learner has paid."),
+        ("pending", "approval", "Approve it."),
+        ("pending", "offer", "Wait until the learner accepts the seat that is offered."),
+        (
+            *("pending", "invitation"),
+            "Wait until the learner accepts the invitation to the academy.",
+        ),
+        ("suspended", "payment", "Reinstate it."),
+        ("withdrawn", "payment", "Enroll the learner again."),
+    ],
+)
+def test_staff_are_told_what_they_can_do(
+    publish: Publish, enrolled: Enrolled, mark: Send, state: str, awaiting: str, remedy: str
+) -> None:
+    course = publish(BY_STAFF)
+    answer = mark(enrolled(course, state, awaiting=awaiting), course.lessons[0].id)
+    assert answer.json["remedy"] == remedy
+    assert answer.json["detail"].endswith(remedy)
+
+
 def test_a_completed_enrollment_takes_a_mark_and_stays_as_it_is(
     publish: Publish, enrolled: Enrolled, mark: Send
 ) -> None:
@@ -346,6 +369,7 @@ def test_a_lesson_that_the_learners_version_does_not_have_is_refused(
     enrollment_id = enroll(database, acme, moved, learner)
     answer = mark(enrollment_id, course.lessons[0].id)
     assert (answer.status_code, answer.json["code"]) == (409, "lesson_of_another_version")
+    assert answer.json["remedy"] == "Read the outline of that version, and mark a lesson of it."
 
 
 def test_a_report_and_a_mark_at_once_both_count(
