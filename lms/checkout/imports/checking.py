@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from lms.http.schemas import CONTROL, MAX_TITLE
+from lms.core.texts import CONTROL, MAX_TITLE
 from lms.users.emails import normalize_email
 from lms.users.errors import InvalidEmailError
 
