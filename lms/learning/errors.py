@@ -24,6 +24,20 @@ REMEDIES = {
 }
 """By an enrollment's state, or what it is awaiting: what would let the learner go on."""
 
+STAFF_REMEDIES = {
+    "payment": "Wait until the learner has paid.",
+    "approval": "Approve it.",
+    "offer": "Wait until the learner accepts the seat that is offered.",
+    "invitation": "Wait until the learner accepts the invitation to the academy.",
+    "waitlisted": "Wait until the learner has a seat.",
+    "suspended": "Reinstate it.",
+    "expired": "Extend it.",
+    "withdrawn": "Enroll the learner again.",
+    "cancelled": "Enroll the learner again.",
+    "transferred": "Mark the lesson in the run that it was transferred to.",
+}
+"""By an enrollment's state, or what it is awaiting: what would let staff mark its lessons."""
+
 
 class EnrollmentNotActiveError(ConflictError):
     """Progress is recorded only for active and completed enrollments."""

@@ -26,7 +26,11 @@ from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
 from lms.enrollments.operations import complete_all
 from lms.learning.access import CLOSED_SINCE, OPENING_STATES
-from lms.learning.errors import EnrollmentNotActiveError, LessonOfAnotherVersionError
+from lms.learning.errors import (
+    STAFF_REMEDIES,
+    EnrollmentNotActiveError,
+    LessonOfAnotherVersionError,
+)
 from lms.learning.operations import EnrollmentStanding
 from lms.learning.progress import parse_rules, percent_of
 from lms.learning.recompute import UPDATE_PERCENTS, completed_lessons
@@ -37,20 +41,6 @@ MOST_MARKED = 500
 
 NOT_FOR_YOU = "There is no such run or enrollment for you."
 """Whether there is none, or the actor does not teach it."""
-
-STAFF_REMEDIES = {
-    "payment": "Wait until the learner has paid.",
-    "approval": "Approve it.",
-    "offer": "Wait until the learner accepts the seat that is offered.",
-    "invitation": "Wait until the learner accepts the invitation to the academy.",
-    "waitlisted": "Wait until the learner has a seat.",
-    "suspended": "Reinstate it.",
-    "expired": "Extend it.",
-    "withdrawn": "Enroll the learner again.",
-    "cancelled": "Enroll the learner again.",
-    "transferred": "Mark the lesson in the run that it was transferred to.",
-}
-"""By an enrollment's state, or what it is awaiting: what would let staff mark its lessons."""
 
 MARK_IN_PRESENT_VERSION = "Read the outline of that version, and mark a lesson of it."
 
