@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import Engine, NullPool, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -64,6 +64,7 @@ def create_login_engine(
         # Transactions are begun by `tenants.binding`; what is outside of one is one statement.
         isolation_level="AUTOCOMMIT",
         json_deserializer=orjson.loads,
+        hide_parameters=True,
         use_native_hstore=False,
         # Statements go out as they are written, with PostgreSQL's own placeholders: psycopg
         # would read each for `%` on every use, because each names its organization.
@@ -78,6 +79,7 @@ def create_login_engine(
     event.listen(engine, "before_cursor_execute", binding.name_organization, retval=True)
     event.listen(engine, "rollback", binding.roll_back)
     event.listen(engine, "checkin", take_back)
+    event.listen(engine, "handle_error", _leave_values_out)
     return engine
 
 
@@ -89,12 +91,30 @@ def create_admin_engine(url: str) -> Engine:
     The owner has none of the login role's time-outs: call `roles.limit_lock_waits` first where
     others may hold what is needed.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=NullPool,
         use_native_hstore=False,
+        hide_parameters=True,
         connect_args={**NETWORK, "prepare_threshold": None},
     )
+    event.listen(engine, "handle_error", _leave_values_out)
+    return engine
+
+
+def _leave_values_out(context: ExceptionContext) -> None:
+    """Keep people's data out of what errors say, which goes to the log and to rows of work.
+
+    PostgreSQL adds the row, or the key, that a constraint refuses; SQLAlchemy's `hide_parameters`
+    leaves out only what the statement was given.
+    """
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, psycopg.Error) or error.diag.message_primary is None:
+        return
+    told, kept = str(error), error.diag.message_primary
+    error.args = (kept,)
+    if wrapped is not None:
+        wrapped.args = (str(wrapped.args[0]).replace(told, kept),)
 
 
 @contextmanager

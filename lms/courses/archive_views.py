@@ -52,6 +52,9 @@ def export_version(call: Call, version_id: UUID) -> Response:
     order, with all that can be set of them, their `lineage_id`, and their media: file name, kind,
     content type, size, SHA-256 and `asset_id`. The bytes of media are not in it. The same version
     gives the same bytes. Prices, dates and learners belong to runs, so they are not in it either.
+
+    An archive beyond what `importCourseVersion` takes (8 MiB, or 32 MiB or 100,000 values of
+    content) is for keeping only: it is written whole, and cannot be imported as it is.
     """
     # What it holds goes with the answer; who reads that slowly holds up no connection.
     file = SpooledTemporaryFile(max_size=BYTES_IN_MEMORY)  # noqa: SIM115 - closed by the answer
@@ -91,10 +94,10 @@ def import_version(call: Call, course_id: UUID) -> ImportedVersion:
     For those who teach the course and for admins. A module or lesson keeps its lineage when a
     version of this course has it, so that comparing versions and upgrading runs work on; else it
     begins a new one. A file whose bytes the academy has (SHA-256 and size are those of a completed
-    upload; without a SHA-256, its `asset_id`) is shared, so nothing is uploaded or transcoded
-    again. The others are listed in `missing_media`: add them to their lessons. `content_hash` is
-    not compared, so an archive may be edited; modules and lessons that are added need no
-    `lineage_id`.
+    upload) is shared, so nothing is uploaded or transcoded again; one without a SHA-256 is known by
+    its `asset_id` to admins, to whoever uploaded it, and to those who teach a course with it. The
+    others are listed in `missing_media`: add them to their lessons. `content_hash` is not compared,
+    so an archive may be edited; modules and lessons that are added need no `lineage_id`.
 
     413 for more than 8 MiB, and `archive_too_large` for more than 32 MiB or 100,000 values of
     content. 422 `archive_format_unsupported` for another format or a newer `format_version`; 422

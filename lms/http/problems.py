@@ -46,6 +46,9 @@ STATUS: dict[Kind, HTTPStatus] = {
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Phrases that differ between Python versions, fixed so that documents do not."""
 
+MOST_OF_A_NAME = 200
+"""Characters of a member's name in the pointer to it: ours are shorter, others have no end."""
+
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
@@ -193,6 +196,8 @@ def _of_bug(error: Exception) -> Response:
 def pointers_of(messages: Any, at: str = "") -> list[dict[str, str]]:
     """Turn marshmallow's nested messages into `{"pointer": JSON pointer, "message": ...}`.
 
+    Members' names that are longer than any of ours are cut.
+
     Args:
         messages: of a `ValidationError`.
         at: pointer of what they are about.
@@ -203,9 +208,16 @@ def pointers_of(messages: Any, at: str = "") -> list[dict[str, str]]:
         return [{"pointer": at, "message": str(messages)}]
     found: list[dict[str, str]] = []
     for key, inner in messages.items():
-        step = str(key).replace("~", "~0").replace("/", "~1")
+        step = _cut(str(key)).replace("~", "~0").replace("/", "~1")
         found += pointers_of(inner, at if key == "_schema" else f"{at}/{step}")
     return found
+
+
+def _cut(name: str) -> str:
+    """Return a member's name as far as an answer repeats it: who sent it knows the rest."""
+    if len(name) <= MOST_OF_A_NAME:
+        return name
+    return name[:MOST_OF_A_NAME] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _flatten(messages: Any) -> list[dict[str, str]]:

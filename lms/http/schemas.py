@@ -13,17 +13,14 @@ from marshmallow import validate
 
 from lms.core.money import MAX_AMOUNT, Money
 from lms.core.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from lms.core.texts import CONTROL, MAX_TITLE
 
-MAX_TITLE = 200
 MAX_TEXT = 100_000
 MAX_EXACT = 2**53
 """Up to here a JSON number with a decimal point says exactly one whole number."""
 
 NOT_A_MOMENT = "Give a date and time with its offset, such as 2026-01-31T12:00:00Z."
 QUERY_INTEGER = re.compile("-?[0-9]{1,18}")
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Also those that turn the direction of writing: a name or reason could read as another one."""
-
 CONTROL_BUT_BREAKS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session, aliased
 from lms.core.errors import NotFoundError
 from lms.courses.models import CourseRun, MediaFile, PublishedVersion
 from lms.enrollments.models import Enrollment
-from lms.learning.errors import AccessEndedError, EnrollmentHasNoAccessError
+from lms.learning.errors import REMEDIES, AccessEndedError, EnrollmentHasNoAccessError
 from lms.learning.locks import LOCK, LOCK_COLUMNS, require_open
 from lms.media.models import MediaAsset
 
@@ -74,7 +74,7 @@ LESSON_WITH = """
 FIND_VIDEO = text(
     f"""
     SELECT v.id, v.state, v.duration_seconds, v.width, v.height, v.poster_key,
-           e.state AS enrollment_state, e.access_ended_at,
+           e.state AS enrollment_state, e.awaiting, e.access_ended_at,
            e.closed_since, e.lock_reason, e.available_at, e.open_lessons,
            u.account_type = 'admin'
            OR (u.account_type = 'instructor' AND EXISTS (
@@ -92,7 +92,7 @@ FIND_VIDEO = text(
       FROM videos v
       JOIN users u ON u.id = :user_id AND u.deactivated_at IS NULL
       LEFT JOIN LATERAL (
-           SELECT e.state,
+           SELECT e.state, e.awaiting,
                   {ACCESS_ENDED_AT} AS access_ended_at, {CLOSED_SINCE} AS closed_since, k.*
              FROM enrollments e
              JOIN course_runs r ON r.id = e.run_id
@@ -149,7 +149,7 @@ def find_video(session: Session, user_id: UUID, video_id: UUID) -> Row[Any]:
     if row is None or not (row.open_without_enrollment or row.enrollment_state):
         raise NotFoundError("There is no such video for you.")
     if not row.open_without_enrollment:
-        require_opening(row.enrollment_state, row.closed_since, row.access_ended_at)
+        require_opening(row.enrollment_state, row.awaiting, row.closed_since, row.access_ended_at)
         require_open(row)
     return row
 
@@ -169,6 +169,7 @@ def find_download(
     query = (
         select(
             e.state,
+            e.awaiting,
             literal_column(CLOSED_SINCE, DateTime(timezone=True)).label("closed_since"),
             access_ended_at(e).label("access_ended_at"),
             MediaFile.file_name,
@@ -187,18 +188,22 @@ def find_download(
     row = session.execute(query, {"media_file_id": media_file_id}).one_or_none()
     if row is None:
         raise NotFoundError("There is no such file in an enrollment of yours.")
-    require_opening(row.state, row.closed_since, row.access_ended_at)
+    require_opening(row.state, row.awaiting, row.closed_since, row.access_ended_at)
     require_open(row)
     return row.MediaAsset, row.file_name
 
 
 def require_opening(
-    state: str, closed_since: datetime | None, access_ended_at: datetime | None
+    state: str,
+    awaiting: str | None,
+    closed_since: datetime | None,
+    access_ended_at: datetime | None,
 ) -> None:
     """Refuse an enrollment that does not open its content, or not any more.
 
     Args:
         state: of the enrollment.
+        awaiting: what it waits for while it is pending.
         closed_since: as `CLOSED_SINCE` says.
         access_ended_at: when access to its run ended; None while it has not.
 
@@ -207,7 +212,7 @@ def require_opening(
         AccessEndedError: access to its run has ended.
     """
     if state not in OPENING_STATES:
-        raise EnrollmentHasNoAccessError(state, closed_since)
+        raise EnrollmentHasNoAccessError(state, closed_since, REMEDIES[awaiting or state])
     if access_ended_at is not None:
         raise AccessEndedError(access_ended_at)
 

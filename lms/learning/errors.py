@@ -11,7 +11,10 @@ from lms.core.errors import ConflictError, ForbiddenError, InvalidInputError
 from lms.learning.availability import Lock
 
 REMEDIES = {
-    "pending": "Pay, or wait until it is approved.",
+    "payment": "Finish the payment.",
+    "approval": "Wait until it is approved.",
+    "offer": "Accept the seat that is offered.",
+    "invitation": "Accept the invitation to the academy.",
     "waitlisted": "Wait for an offered seat and accept it.",
     "suspended": "Ask the course's staff to reinstate it.",
     "expired": "Ask the course's staff to extend it.",
@@ -19,7 +22,21 @@ REMEDIES = {
     "cancelled": "Enroll again.",
     "transferred": "Go on in the run that it was transferred to.",
 }
-"""By enrollment state: what would let the learner go on."""
+"""By an enrollment's state, or what it is awaiting: what would let the learner go on."""
+
+STAFF_REMEDIES = {
+    "payment": "Wait until the learner has paid.",
+    "approval": "Approve it.",
+    "offer": "Wait until the learner accepts the seat that is offered.",
+    "invitation": "Wait until the learner accepts the invitation to the academy.",
+    "waitlisted": "Wait until the learner has a seat.",
+    "suspended": "Reinstate it.",
+    "expired": "Extend it.",
+    "withdrawn": "Enroll the learner again.",
+    "cancelled": "Enroll the learner again.",
+    "transferred": "Mark the lesson in the run that it was transferred to.",
+}
+"""By an enrollment's state, or what it is awaiting: what would let staff mark its lessons."""
 
 
 class EnrollmentNotActiveError(ConflictError):
@@ -27,12 +44,12 @@ class EnrollmentNotActiveError(ConflictError):
 
     code = "enrollment_not_active"
 
-    def __init__(self, state: str, since: datetime | None) -> None:
+    def __init__(self, state: str, since: datetime | None, remedy: str) -> None:
         super().__init__(
-            f"This enrollment is {state}, so nothing is recorded. {REMEDIES[state]}",
+            f"This enrollment is {state}, so nothing is recorded. {remedy}",
             state=state,
             since=since and rfc3339(since),
-            remedy=REMEDIES[state],
+            remedy=remedy,
         )
 
 
@@ -41,12 +58,12 @@ class EnrollmentHasNoAccessError(ForbiddenError):
 
     code = "enrollment_has_no_access"
 
-    def __init__(self, state: str, since: datetime | None) -> None:
+    def __init__(self, state: str, since: datetime | None, remedy: str) -> None:
         super().__init__(
-            f"Your enrollment is {state}, so its content is closed. {REMEDIES[state]}",
+            f"Your enrollment is {state}, so its content is closed. {remedy}",
             state=state,
             since=since and rfc3339(since),
-            remedy=REMEDIES[state],
+            remedy=remedy,
         )
 
 
@@ -72,13 +89,18 @@ class LessonOfAnotherVersionError(ConflictError):
 
     code = "lesson_of_another_version"
 
-    def __init__(self, version_id: UUID, lesson_id: str | None) -> None:
+    def __init__(
+        self,
+        version_id: UUID,
+        lesson_id: str | None,
+        remedy: str = "Read the outline of that version, and go on there.",
+    ) -> None:
         super().__init__(
             "This lesson is not of the version of the course in which this enrollment is by now."
-            " Read the outline of that version, and go on there.",
+            f" {remedy}",
             version_id=str(version_id),
             lesson_id=lesson_id,
-            remedy="Go on in the present version.",
+            remedy=remedy,
         )
 
 

@@ -20,7 +20,7 @@ FIND_LESSON = text(
     f"""
     SELECT e.state, q.lesson, k.*,
            {ACCESS_ENDED_AT} AS access_ended_at,
-           {CLOSED_SINCE} AS closed_since
+           {CLOSED_SINCE} AS closed_since, e.awaiting
       FROM enrollments e
       JOIN course_runs r ON r.id = e.run_id
       JOIN published_versions p ON p.version_id = e.version_id
@@ -41,7 +41,7 @@ FIND_LESSON = text(
 ).columns(
     *(column("state", Text), column("lesson", JSONB), *LOCK_COLUMNS),
     column("access_ended_at", DateTime(timezone=True)),
-    column("closed_since", DateTime(timezone=True)),
+    *(column("closed_since", DateTime(timezone=True)), column("awaiting", Text)),
 )
 
 # Asked only when a lesson is not found: rules say which lessons a version has.
@@ -82,7 +82,7 @@ def find_lesson(
     ).one_or_none()
     if found is None:
         refuse_unknown(session, actor, enrollment_id, lesson_id)
-    require_opening(found.state, found.closed_since, found.access_ended_at)
+    require_opening(found.state, found.awaiting, found.closed_since, found.access_ended_at)
     require_open(found)
     return {"content_html": None, **found.lesson}
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Row, literal_column, select, text
+from sqlalchemy import ColumnElement, DateTime, literal_column, select, text
 from sqlalchemy.orm import Session, aliased
 
 from lms.core import audit
@@ -26,7 +26,11 @@ from lms.courses.queries import taught_by
 from lms.enrollments.models import Enrollment
 from lms.enrollments.operations import complete_all
 from lms.learning.access import CLOSED_SINCE, OPENING_STATES
-from lms.learning.errors import EnrollmentNotActiveError, LessonOfAnotherVersionError
+from lms.learning.errors import (
+    STAFF_REMEDIES,
+    EnrollmentNotActiveError,
+    LessonOfAnotherVersionError,
+)
 from lms.learning.operations import EnrollmentStanding
 from lms.learning.progress import parse_rules, percent_of
 from lms.learning.recompute import UPDATE_PERCENTS, completed_lessons
@@ -34,6 +38,11 @@ from lms.learning.recompute import UPDATE_PERCENTS, completed_lessons
 MARKED_BY_STAFF = "marked_by_staff"
 MOST_MARKED = 500
 """Enrollments of one request."""
+
+NOT_FOR_YOU = "There is no such run or enrollment for you."
+"""Whether there is none, or the actor does not teach it."""
+
+MARK_IN_PRESENT_VERSION = "Read the outline of that version, and mark a lesson of it."
 
 # Of any version of the course: who stayed in an older one attends the same lesson.
 FIND_LINEAGE = text("""
@@ -93,18 +102,17 @@ class Mark:
 class _Held:
     """Enrollments that nobody else changes until the transaction ends, and their versions."""
 
-    rows: Sequence[Row[UUID, str, int, UUID, datetime | None]]
+    rows: Sequence[Any]
     versions: Mapping[UUID, tuple[str, Mapping[str, Any]]]
 
-    def refusal(
-        self, row: Row[UUID, str, int, UUID, datetime | None], lineage_id: UUID
-    ) -> ConflictError | None:
+    def refusal(self, row: Any, lineage_id: UUID) -> ConflictError | None:
         """Return why a lesson of one of the rows is not marked, None when it can be."""
-        if row[1] not in OPENING_STATES:
-            return EnrollmentNotActiveError(row[1], row[4])
-        _hash, rules = self.versions[row[3]]
+        if row.state not in OPENING_STATES:
+            remedy = STAFF_REMEDIES[row.awaiting or row.state]
+            return EnrollmentNotActiveError(row.state, row.closed_since, remedy)
+        _hash, rules = self.versions[row.version_id]
         if str(lineage_id) not in rules["lessons"]:
-            return LessonOfAnotherVersionError(row[3], None)
+            return LessonOfAnotherVersionError(row.version_id, None, MARK_IN_PRESENT_VERSION)
         return None
 
 
@@ -128,7 +136,7 @@ def mark_complete(
     """
     run_id = session.scalar(select(Enrollment.run_id).where(Enrollment.id == enrollment_id))
     if run_id is None:
-        raise NotFoundError("There is no such enrollment.")
+        raise NotFoundError(NOT_FOR_YOU)
     lineage_id = _find_lesson(session, actor, run_id, lesson_id)
     held = _hold(session, run_id, [enrollment_id])
     refusal = held.refusal(held.rows[0], lineage_id)
@@ -172,8 +180,8 @@ def mark_complete_for_many(
     for row in held.rows:
         refusal = held.refusal(row, lineage_id)
         if refusal is not None:
-            marks[row[0]] = Mark(row[0], "refused", refusal.code, refusal.detail)
-    possible = [row[0] for row in held.rows if row[0] not in marks]
+            marks[row.id] = Mark(row.id, "refused", refusal.code, refusal.detail)
+    possible = [row.id for row in held.rows if row.id not in marks]
     for mark in _mark(session, actor, held, possible, lineage_id=lineage_id, reason=reason):
         marks[mark.enrollment_id] = mark
     missing = "There is no such enrollment in this run."
@@ -191,7 +199,7 @@ def _find_lesson(session: Session, actor: Actor, run_id: UUID, lesson_id: UUID) 
         .with_for_update(read=True)
     ).one_or_none()
     if run is None:
-        raise NotFoundError("There is no such run or enrollment for you.")
+        raise NotFoundError(NOT_FOR_YOU)
     if run.state == "cancelled":
         raise RunStateNotAllowedError(
             "The run is cancelled; its enrollments stay as they are.", state=run.state, allowed=[]
@@ -210,16 +218,20 @@ def _hold(session: Session, run_id: UUID, enrollment_ids: Sequence[UUID]) -> _He
     """
     e = aliased(Enrollment, name="e")
     since: ColumnElement[datetime | None] = literal_column(CLOSED_SINCE, DateTime(timezone=True))
-    rows = session.execute(
-        select(e.id, e.state, e.percent, e.version_id, since)
+    query = (
+        select(e.id, e.state, e.percent, e.version_id, e.awaiting, since.label("closed_since"))
         .where(e.run_id == run_id, e.id.in_(enrollment_ids))
         .order_by(e.id)
         .with_for_update(key_share=True, of=e)
-    ).all()
+    )
+    rows = session.execute(query).all()
+    if any(row.closed_since is not None for row in rows):
+        # What closed it may have been waited for: the snapshot knows its state, not its history.
+        rows = session.execute(query).all()
     published = session.execute(
         select(
             PublishedVersion.version_id, PublishedVersion.content_hash, PublishedVersion.rules
-        ).where(PublishedVersion.version_id.in_({row[3] for row in rows}))
+        ).where(PublishedVersion.version_id.in_({row.version_id for row in rows}))
     )
     return _Held(rows, {row[0]: (row[1], row[2]) for row in published})
 
@@ -261,17 +273,17 @@ def _mark(
 
 def _advance(session: Session, actor: Actor, held: _Held, marked: set[UUID]) -> None:
     """Recompute the percents of active enrollments; those at 100 are completed."""
-    active = [row for row in held.rows if row[0] in marked and row[1] == "active"]
-    done = completed_lessons(session, [row[0] for row in active])
+    active = [row for row in held.rows if row.id in marked and row.state == "active"]
+    done = completed_lessons(session, [row.id for row in active])
     rules = {version_id: parse_rules(stored) for version_id, (_, stored) in held.versions.items()}
-    percents = {row[0]: percent_of(rules[row[3]], done[row[0]]) for row in active}
-    changed = [row[0] for row in active if percents[row[0]] != row[2]]
+    percents = {row.id: percent_of(rules[row.version_id], done[row.id]) for row in active}
+    changed = [row.id for row in active if percents[row.id] != row.percent]
     values = {"ids": changed, "percents": [percents[one] for one in changed]}
     session.execute(UPDATE_PERCENTS, values)
     completing: dict[UUID, list[UUID]] = defaultdict(list)
     for row in active:
-        if percents[row[0]] == 100:
-            completing[row[3]].append(row[0])
+        if percents[row.id] == 100:
+            completing[row.version_id].append(row.id)
     for version_id, enrollment_ids in completing.items():
         rules_hash, _ = held.versions[version_id]
         complete_all(session, enrollment_ids, rules_hash=rules_hash, actor_id=actor.user_id)

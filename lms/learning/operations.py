@@ -15,6 +15,7 @@ from lms.core.actor import Actor
 from lms.enrollments.operations import complete
 from lms.learning.access import ACCESS_ENDED_AT, CLOSED_SINCE, OPENING_STATES
 from lms.learning.errors import (
+    REMEDIES,
     AccessEndedError,
     EnrollmentNotActiveError,
     NotMarkableByLearnerError,
@@ -44,7 +45,8 @@ RECORD = text(
     f"""
     WITH found AS (
         SELECT e.id, e.state, e.percent, e.completed_at, e.version_id, l.lineage_id, l.rule,
-               {ACCESS_ENDED_AT} AS access_ended_at, {CLOSED_SINCE} AS closed_since, k.*
+               {ACCESS_ENDED_AT} AS access_ended_at, {CLOSED_SINCE} AS closed_since,
+               e.awaiting, k.*
           FROM enrollments e
           JOIN course_runs r ON r.id = e.run_id
           JOIN published_versions p ON p.version_id = e.version_id
@@ -90,8 +92,8 @@ RECORD = text(
                   AS watched_seconds
     )
     SELECT found.id, found.state, found.percent, found.completed_at, found.version_id,
-           found.lineage_id, found.closed_since, found.access_ended_at, found.rule,
-           recorded.position_seconds,
+           found.lineage_id, found.closed_since, found.access_ended_at, found.awaiting,
+           found.rule, recorded.position_seconds,
            recorded.dwell_seconds, recorded.watched_seconds, recorded.completed_how,
            recorded.lesson_completed_at, found.lock_reason, found.available_at, found.open_lessons
       FROM found LEFT JOIN recorded ON true
@@ -100,7 +102,7 @@ RECORD = text(
     *(column("id", Uuid), column("state", Text), column("percent", Integer)),
     *(column("completed_at", DateTime(timezone=True)), column("version_id", Uuid)),
     *(column("lineage_id", Uuid), column("closed_since", DateTime(timezone=True))),
-    column("access_ended_at", DateTime(timezone=True)),
+    *(column("access_ended_at", DateTime(timezone=True)), column("awaiting", Text)),
     *(column("rule", JSONB), column("position_seconds", Double)),
     *(column("dwell_seconds", Integer), column("watched_seconds", Integer)),
     *(column("completed_how", Text), column("lesson_completed_at", DateTime(timezone=True))),
@@ -259,7 +261,8 @@ def _record(
 def _refuse(found: Row[Any], rule: LessonRule, report: Report) -> NoReturn:
     """Explain why nothing was recorded."""
     if found.state not in OPENING_STATES:
-        raise EnrollmentNotActiveError(found.state, found.closed_since)
+        remedy = REMEDIES[found.awaiting or found.state]
+        raise EnrollmentNotActiveError(found.state, found.closed_since, remedy)
     if found.access_ended_at is not None:
         raise AccessEndedError(found.access_ended_at)
     require_open(found)

@@ -67,6 +67,7 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
     enrolled = (
         select(
             e.state,
+            e.awaiting,
             literal_column(CLOSED_SINCE, DateTime(timezone=True)).label("closed_since"),
             ended_at.label("access_ended_at"),
         )
@@ -83,6 +84,7 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
             GATED_LINEAGES.label("gated"),
             taught_by(actor, CourseVersion.course_id).label("teaches"),
             enrolled.c.state.label("enrollment_state"),
+            enrolled.c.awaiting,
             enrolled.c.closed_since,
             enrolled.c.access_ended_at,
         )
@@ -95,7 +97,7 @@ def find_outline(session: Session, actor: Actor, version_id: UUID) -> FrozenOutl
     if row is None or not (row.teaches or row.enrollment_state):
         raise NotFoundError("There is no such version for you.")
     if not row.teaches:
-        require_opening(row.enrollment_state, row.closed_since, row.access_ended_at)
+        require_opening(row.enrollment_state, row.awaiting, row.closed_since, row.access_ended_at)
     if row.content_hash is None:
         return None
     document = _with_html(row.document)

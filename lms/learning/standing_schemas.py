@@ -57,7 +57,9 @@ class LearnerProgressOut(Schema):
     last_activity_at = UtcDateTime(
         required=True,
         allow_none=True,
-        metadata={"description": "Null before the first report of progress."},
+        metadata={
+            "description": "Null before the first report of progress; marks by staff are none."
+        },
     )
     completed_at = UtcDateTime(required=True, allow_none=True)
     required_lessons_done = ma.fields.Integer(required=True)

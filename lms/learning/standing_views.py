@@ -43,6 +43,7 @@ def list_run_progress(call: Call, run_id: UUID, query: dict[str, Any]) -> Page[S
     every state, also ended ones, but for attempts that ended before they were ever active: a
     payment that was declined, for example. `state` picks some, and `inactive_since` those whom to
     remind: enrolled before that moment and still in the run, without any activity from then on.
+    Lessons that staff mark as complete are not taken for activity.
     """
     return standings.run_standings(call.session, call.actor, run_id, **query)
 

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, exists, func, select, text
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.pagination import Page, paginate_rows
 from lms.courses.run_queries import taught_run
 from lms.enrollments.models import LIVE_STATES, Enrollment
+from lms.learning.marks import MARKED_BY_STAFF
 from lms.learning.models import LessonProgress
 from lms.learning.transcripts import WAS_TAKEN_UP
 from lms.users.models import User
@@ -49,6 +50,12 @@ STAND = text("""
       LEFT JOIN lessons l ON l.version_id = s.version_id AND l.place = s.stuck_place
 """)
 
+# Not of a lesson that staff marked and the learner has not opened since.
+BY_THE_LEARNER = or_(
+    LessonProgress.completed_how.is_distinct_from(MARKED_BY_STAFF),
+    LessonProgress.last_activity_at != LessonProgress.completed_at,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Learner:
@@ -82,7 +89,7 @@ class Standing:
     """How one learner of a run gets on.
 
     Attributes:
-        last_activity_at: of any lesson; None before the first report.
+        last_activity_at: of any lesson, by the learner; None before the first report.
         required_lessons_done: of the required lessons of the enrollment's own version.
         stuck_at: the first required lesson, in the version's order, that is not completed.
     """
@@ -128,7 +135,7 @@ def run_standings(
     taught_run(session, actor, run_id)
     last_activity = (
         select(func.max(LessonProgress.last_activity_at))
-        .where(LessonProgress.enrollment_id == Enrollment.id)
+        .where(LessonProgress.enrollment_id == Enrollment.id, BY_THE_LEARNER)
         .scalar_subquery()
     )
     query = (
@@ -150,7 +157,9 @@ def run_standings(
 
 def _inactive(since: datetime) -> Sequence[ColumnElement[bool]]:
     recent = exists().where(
-        LessonProgress.enrollment_id == Enrollment.id, LessonProgress.last_activity_at >= since
+        LessonProgress.enrollment_id == Enrollment.id,
+        BY_THE_LEARNER,
+        LessonProgress.last_activity_at >= since,
     )
     enrolled_at = func.coalesce(Enrollment.activated_at, Enrollment.created_at)
     return Enrollment.state.in_(LIVE_STATES), enrolled_at < since, ~recent

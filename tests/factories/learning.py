@@ -163,6 +163,7 @@ def enroll(
     *,
     attempt: int = 1,
     activated: bool = True,
+    awaiting: str = "payment",
 ) -> UUID:
     """Insert an enrollment of a learner in the course's run; return its id."""
     enrollment_id = new_id()
@@ -175,7 +176,7 @@ def enroll(
                 version_id=course.version_id,
                 attempt=attempt,
                 state=state,
-                awaiting="payment" if state == "pending" else None,
+                awaiting=awaiting if state == "pending" else None,
                 waitlisted_at=now() if state == "waitlisted" else None,
                 activated_at=now() if activated else None,
                 completed_at=now() if state == "completed" else None,

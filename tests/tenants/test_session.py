@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, NotSupportedError, ProgrammingError
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from lms.core.ids import new_id
 from tenants import ddl, names, provisioning
+from tenants.engines import create_admin_engine
 from tenants.errors import (
     DatabaseUnavailableError,
     OrganizationMigratingError,
@@ -381,3 +383,38 @@ def test_a_temporary_table_never_stands_before_an_organizations_own(
         ).scalar()
     database.dispose()
     assert found == names.schema_name(acme)
+
+
+@pytest.fixture(params=["login", "owner"])
+def in_acme(
+    request: pytest.FixtureRequest, database: Database, servers: Servers, acme: UUID
+) -> Iterator[Session]:
+    """A session in an organization, as the login role and as the owner of the schemas."""
+    if request.param == "login":
+        with database.transaction(OrganizationScope(acme)) as session:
+            yield session
+        return
+    path = text(f"SET LOCAL search_path = {names.quote(names.schema_name(acme))}")
+    with Session(create_admin_engine(servers.admin_url)) as session:
+        session.execute(path)
+        yield session
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ("(:one, :email, 'x', 'admin'), (:other, :email, 'x', 'admin')", "23505"),
+        ("(:one, :email, 'x', 'admin'), (:other, :email, 'x', NULL)", "23502"),
+        ("(:one, :email, 'x', 'admin'), (:other, :email, 'x', CAST(1 / 0 AS text))", "22012"),
+    ],
+)
+def test_an_error_tells_nothing_of_what_its_statement_was_about(
+    in_acme: Session, rows: str, code: str
+) -> None:
+    insert = text(f"INSERT INTO users (id, email, name, account_type) VALUES {rows}")
+    with pytest.raises(DBAPIError) as caught, in_acme.begin_nested():
+        values = {"one": new_id(), "other": new_id(), "email": "ada@acme.example"}
+        in_acme.execute(insert, values)
+    assert isinstance(caught.value.orig, psycopg.Error)
+    assert caught.value.orig.sqlstate == code
+    assert "@" not in f"{caught.value} {caught.value.orig}"

@@ -10,12 +10,12 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from lms.checkout.imports.models import LearnerImport
-from lms.http.schemas import CONTROL, MAX_TITLE
+from lms.core.texts import CONTROL, MAX_TITLE
 from lms.users.emails import normalize_email
 from lms.users.errors import InvalidEmailError
 
 ENROLLMENT_CLOSED = "enrollment_closed"
+FORBIDDEN = "forbidden"
 RUN_FULL = "run_full"
 NO_SEAT = "Every seat of this run is taken; make its capacity larger, or leave this row out."
 
@@ -126,7 +126,7 @@ def check_addresses(
 
 
 def judge(
-    session: Session, importing: LearnerImport, rows: Sequence[PendingRow], *, hold: bool
+    session: Session, run_id: UUID, rows: Sequence[PendingRow], *, by_admin: bool, hold: bool
 ) -> Judgement:
     """Decide what becomes of rows, in as many statements however many they are.
 
@@ -134,22 +134,28 @@ def judge(
 
     Args:
         session: the organization's session.
-        importing: whose rows.
+        run_id: where they are to be enrolled.
         rows: with normalised addresses.
+        by_admin: whether an admin asks, who may invite people.
         hold: keep the accounts as they are until the transaction ends.
     """
     emails = {"emails": [row.email for row in rows]}
     people = {one.email: one for one in session.execute(HELD_PEOPLE if hold else PEOPLE, emails)}
-    values = {"run_id": importing.run_id, "user_ids": [one.id for one in people.values()]}
+    values = {"run_id": run_id, "user_ids": [one.id for one in people.values()]}
     enrolled = set(session.scalars(ENROLLED, values))
     accepted: list[Acceptance] = []
     refused: list[RowRefusal] = []
     for row in rows:
         person = people.get(row.email)
         if person is None:
-            refusal = _refusal_of_invitation(row, by_admin=importing.by_admin)
+            refusal = _refusal_of_invitation(row, by_admin=by_admin)
         else:
-            refusal = _refusal_of_account(row, person, is_enrolled=person.id in enrolled)
+            refusal = _refusal_of_account(
+                row,
+                person,
+                is_enrolled=person.id in enrolled,
+                by_admin=by_admin,
+            )
         if refusal is not None:
             refused.append(refusal)
         elif person is None:
@@ -165,8 +171,10 @@ def seats_left(session: Session, run_id: UUID) -> int | None:
 
 
 def _refusal_of_account(
-    row: PendingRow, person: Row[Any], *, is_enrolled: bool
+    row: PendingRow, person: Row[Any], *, is_enrolled: bool, by_admin: bool
 ) -> RowRefusal | None:
+    if person.is_deactivated and not by_admin:
+        return _no_account(row)
     if person.is_deactivated:
         message = "This account is deactivated; an admin can take that back."
         return RowRefusal(row, "account_deactivated", message)
@@ -178,8 +186,7 @@ def _refusal_of_account(
 
 def _refusal_of_invitation(row: PendingRow, *, by_admin: bool) -> RowRefusal | None:
     if not by_admin:
-        message = "There is no account with this address; only admins invite people."
-        return RowRefusal(row, "no_account", message)
+        return _no_account(row)
     if not row.name:
         message = "There is no account with this address; give a name to invite this person."
         return RowRefusal(row, "name_missing", message)
@@ -187,3 +194,9 @@ def _refusal_of_invitation(row: PendingRow, *, by_admin: bool) -> RowRefusal | N
         message = f"The name has control characters, or more than {MAX_TITLE} characters."
         return RowRefusal(row, "invalid_name", message)
     return None
+
+
+def _no_account(row: PendingRow) -> RowRefusal:
+    """Refuse whom only admins know of: nobody else learns which addresses have had an account."""
+    message = "There is no account with this address that you can enroll; ask an admin."
+    return RowRefusal(row, "no_account", message)

@@ -1,12 +1,12 @@
 """Enrolling many at once whom staff put into a run: what `granting.grant_seat` does for one.
 
 Locks are taken in the order of every purchase: the run, which the caller holds, payments,
-enrollments, seats.
+enrollments, seats. Accounts come before all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import text
@@ -90,19 +90,25 @@ def enroll_all(session: Session, importing: LearnerImport, accepted: Sequence[Ac
     """
     if not accepted:
         return
-    ordered = sorted(accepted, key=lambda one: one.row.email)
-    for start in range(0, len(ordered), ROWS_A_STATEMENT):
-        _enroll_some(session, importing, ordered[start : start + ROWS_A_STATEMENT])
+    chunks = list(_chunks(sorted(accepted, key=lambda one: one.row.email)))
+    # All accounts first: between enrollments, whoever waits for an account that another import
+    # makes would hold what that one waits for.
+    for chunk in [_with_accounts(session, importing, one) for one in chunks]:
+        _enroll_some(session, importing, chunk)
     # Last, because everybody who enrolls in the run waits from here on until the commit.
     values = {"run_id": importing.run_id, "seats": len(accepted)}
     if session.execute(TAKE_SEATS, values).one_or_none() is None:
         raise OvertakenError("somebody else took a seat")
 
 
+def _chunks(accepted: Sequence[Acceptance]) -> Iterator[Sequence[Acceptance]]:
+    for start in range(0, len(accepted), ROWS_A_STATEMENT):
+        yield accepted[start : start + ROWS_A_STATEMENT]
+
+
 def _enroll_some(
     session: Session, importing: LearnerImport, accepted: Sequence[Acceptance]
 ) -> None:
-    accepted = _with_accounts(session, importing, accepted)
     enrollment_ids = [new_id() for _ in accepted]
     enrolled = session.execute(
         ENROLL,

@@ -23,9 +23,9 @@ FAILURES = (ROWS_REFUSED, GAVE_UP)
 class LearnerImport(TenantBase):
     """A file of learners whom staff enroll in a run, worked off in the background.
 
-    `by_admin` is what its maker was: admins invite, and give away seats that cost money. The counts
-    are of rows by outcome; a row is pending until it is counted. `checked_at` is when all rows were
-    looked at, before anything was done.
+    `by_admin` is what its maker was when they asked; the work goes by what they are when it is
+    done. The counts are of rows by outcome; a row is pending until it is counted. `checked_at` is
+    when all rows were looked at, before anything was done.
     """
 
     __tablename__ = "learner_imports"

@@ -78,11 +78,18 @@ def accept(
     accepted: Sequence[Acceptance],
     enrollment_ids: Sequence[UUID] | None = None,
 ) -> None:
-    """Mark rows as done, and count them; of a dry run, as what would be, without enrollments."""
+    """Mark rows as done, and count them.
+
+    Args:
+        session: the organization's session.
+        importing: whose rows.
+        accepted: which.
+        enrollment_ids: of each; None of a dry run, which names no account either.
+    """
     values = {
         "ids": [one.row.id for one in accepted],
         "joined": [one.has_joined for one in accepted],
-        "user_ids": [one.user_id for one in accepted],
+        "user_ids": [one.user_id if enrollment_ids else None for one in accepted],
         "enrollment_ids": enrollment_ids or [None] * len(accepted),
     }
     session.execute(ACCEPT, values)

@@ -116,9 +116,9 @@ class LearnerImportRowOut(Schema):
         allow_none=True,
         metadata={
             "description": "Why it is refused: `wrong_number_of_fields`, `invalid_email`,"
-            " `duplicate_row`, `no_account`, `name_missing`, `invalid_name`,"
-            " `account_deactivated`, `already_enrolled`, `run_full`, `enrollment_closed`,"
-            " `forbidden`; else null."
+            " `duplicate_row`, `no_account` (also of a deactivated one, when no admin asks),"
+            " `name_missing`, `invalid_name`, `account_deactivated`, `already_enrolled`,"
+            " `run_full`, `enrollment_closed`, `forbidden`; else null."
         },
     )
     message = ma.fields.String(
@@ -127,6 +127,9 @@ class LearnerImportRowOut(Schema):
     user_id = ma.fields.UUID(
         required=True,
         allow_none=True,
-        metadata={"description": "Whose account; the invited get their token by `createUser`."},
+        metadata={
+            "description": "Whose account; the invited get their token by `createUser`. Null of a"
+            " dry run."
+        },
     )
     enrollment_id = ma.fields.UUID(required=True, allow_none=True)

@@ -73,7 +73,8 @@ def import_learners(call: Call, body: dict[str, Any], run_id: UUID) -> LearnerIm
     For those who teach the run, while it is free; for admins also when it costs money. 404 for
     those who do not teach it. Read the import again until its `state` is `done` or `failed`, and
     its rows for what became of each. The whole body is at most 1 MiB. 422 `invalid_csv` with the
-    `line` when it is no such file; 409 `enrollment_closed` when the run takes nobody now.
+    `line` when it is no such file; 409 `enrollment_closed` when the run takes nobody now. Rows that
+    are left when the person who asked may no longer do so are refused with `forbidden`.
 
     All rows are checked before anybody is enrolled. Who has an account and has joined is enrolled
     at once. Everybody else is `invited`: the seat is theirs, pending, and becomes active by itself

@@ -33,7 +33,7 @@ from lms.courses.archives.format import (
 )
 from lms.courses.archives.schemas import ContentFile, ManifestFile
 from lms.courses.errors import ArchiveFormatError, ArchiveTooLargeError, InvalidArchiveError
-from lms.http.bodies import MalformedBodyError, parse_json, structure_of
+from lms.http.bodies import MalformedBodyError, has_more_texts, parse_json, structure_of
 from lms.http.problems import pointers_of
 from lms.http.schemas import Schema
 
@@ -116,8 +116,7 @@ def _unpacked(archive: ZipFile, name: str) -> bytes:
 
 
 def _document(name: str, raw: bytes) -> Any:
-    structure = structure_of(raw)
-    if sum(structure.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES:
+    if _is_crowded(raw):
         raise ArchiveTooLargeError(
             f"{name} has more than {MAX_VALUES} values.", entry=name, limit_values=MAX_VALUES
         )
@@ -125,6 +124,15 @@ def _document(name: str, raw: bytes) -> Any:
         return parse_json(raw)
     except MalformedBodyError as error:
         raise InvalidArchiveError(f"{name} cannot be read. {error.detail}", entry=name) from error
+
+
+def _is_crowded(raw: bytes) -> bool:
+    """Tell whether there are more values than there may be, before anything is made of them."""
+    # Each value is one text or none, and has one name or none.
+    if has_more_texts(raw, 2 * MAX_VALUES):
+        return True
+    structure = structure_of(raw)
+    return sum(structure.count(mark) for mark in (b"[", b"{", b",")) > MAX_VALUES
 
 
 def _manifest(document: Any) -> dict[str, Any]:

@@ -455,6 +455,58 @@ def test_a_file_whose_checksum_was_never_told_is_known_by_its_id(
     assert [one["size"] for one in answer["missing_media"]] == [99, right["size"]]
 
 
+@pytest.mark.parametrize(("who", "is_shared"), [("colleague", False), ("admin", True)])
+def test_a_file_of_a_course_that_one_does_not_teach_is_not_shared_by_its_id_alone(
+    request: pytest.FixtureRequest,
+    instructor: Api,
+    database: Database,
+    acme: UUID,
+    who: str,
+    is_shared: bool,
+) -> None:
+    api: Api = request.getfixturevalue(who)
+    made = make_draft(database, acme, instructor.person, outline=[["document"]])
+    known = add_file(
+        database, acme, made.lesson_ids[0], instructor.person, "solutions.pdf", sha256=None
+    )
+    said = media("solutions.pdf", asset_id=str(known), sha256=None)
+    content = packed({"modules": [module(lesson(media=[said]))]})
+
+    answer = brought(api, new_course(api), content)
+
+    shared = assets_of(database, acme, answer["draft"]["id"])
+    assert (shared == [known], answer["missing_media"] == []) == (is_shared, is_shared)
+
+
+def test_who_teaches_a_course_shares_what_others_added_to_it(
+    instructor: Api, colleague: Api, database: Database, acme: UUID
+) -> None:
+    made = make_draft(database, acme, instructor.person, outline=[["document"]])
+    known = add_file(
+        database, acme, made.lesson_ids[0], colleague.person, "recipe.pdf", sha256=None
+    )
+
+    draft = brought(instructor, new_course(instructor), export(instructor, made.version_id))[
+        "draft"
+    ]
+
+    assert assets_of(database, acme, draft["id"]) == [known]
+
+
+def test_who_added_a_file_shares_it_wherever_they_teach(
+    instructor: Api, colleague: Api, database: Database, acme: UUID
+) -> None:
+    made = make_draft(database, acme, instructor.person, outline=[["document"]])
+    known = add_file(
+        database, acme, made.lesson_ids[0], colleague.person, "recipe.pdf", sha256=None
+    )
+
+    archive = export(instructor, made.version_id)
+    draft = brought(colleague, new_course(colleague), archive)["draft"]
+
+    assert assets_of(database, acme, draft["id"]) == [known]
+
+
 def test_another_academys_files_are_not_here(
     instructor: Api, teacher: Api, database: Database, acme: UUID, globex: UUID
 ) -> None:

@@ -190,6 +190,50 @@ def test_a_crowd_of_values_is_refused_before_they_are_made(crowd: bytes) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("piece", "error"),
+    [
+        *((b'"', ArchiveTooLargeError), (b'"a"', ArchiveTooLargeError)),
+        *((b"[]", ArchiveTooLargeError), (b'{"":""},', ArchiveTooLargeError)),
+        *((b"]", InvalidArchiveError), (b"}", InvalidArchiveError)),
+    ],
+)
+def test_content_of_nothing_but_marks_is_refused_in_a_few_times_its_memory(
+    piece: bytes, error: type[DomainError]
+) -> None:
+    limit = MAX_ENTRY_BYTES["version.json"]
+    content = piece * (limit // len(piece))
+    archive = zipped({"manifest.json": MANIFEST, "version.json": content})
+    tracemalloc.start()
+    try:
+        refused(archive, error)
+        assert tracemalloc.get_traced_memory()[1] < 5 * limit
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("mark", [b"]", b"}"])
+def test_what_closes_more_than_it_opened_is_not_read_to_its_end(mark: bytes) -> None:
+    content = b"[" + mark * (MAX_ENTRY_BYTES["version.json"] - 1)
+
+    error = refused(zipped({"manifest.json": MANIFEST, "version.json": content}))
+
+    assert "more is closed than was opened" in error.detail
+
+
+def test_as_many_texts_as_there_may_be_values_with_names_are_read() -> None:
+    members = ",".join(f'"{number}":""' for number in range(MAX_VALUES))
+    content = f"{{{members}}}".encode()
+
+    assert len(pointers(zipped({"manifest.json": MANIFEST, "version.json": content}))) == MAX_ERRORS
+
+
+def test_the_answer_repeats_no_more_than_the_beginning_of_a_long_name() -> None:
+    pointer = pointers(packed({"modules": [], "\N{GRINNING FACE}" * 1_000_000: 1}))[0]
+
+    assert pointer == "/" + "\N{GRINNING FACE}" * 200 + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_commas_in_texts_are_no_values() -> None:
     text = "," * MAX_VALUES
 

@@ -50,6 +50,21 @@ def test_bodies_that_no_store_can_hold_are_400(
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
 
 
+def test_what_closes_more_than_it_opened_is_refused_where_it_does(
+    client: FlaskClient, student: Person
+) -> None:
+    answer = send(client, student, b"{}" + b"}" * 100_000)
+    assert "more is closed than was opened" in answer.json["detail"]
+
+
+def test_the_name_of_a_member_that_is_not_ours_is_repeated_in_part(
+    client: FlaskClient, student: Person
+) -> None:
+    body = json.dumps({"email": "a", "a/b~" * 100_000: 1}).encode()
+    [error] = send(client, student, body).json["errors"]
+    assert error["pointer"] == "/" + "a~1b~0" * 50 + "\N{HORIZONTAL ELLIPSIS}"
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 from uuid import UUID
 
 import pytest
 import structlog
 
-from lms.http import logs
+from tests.factories.log_lines import written
 
 log = structlog.get_logger()
 
@@ -23,20 +21,6 @@ class FullDisk(io.BytesIO):
 
     def write(self, *_data: object) -> int:
         raise OSError(28, "No space left on device")
-
-
-@contextmanager
-def written(log_format: Literal["json", "console"], buffer: io.BytesIO) -> Iterator[None]:
-    """Log to a buffer. Not a fixture: between those and a test, pytest puts its own output back."""
-    structlog.contextvars.clear_contextvars()  # of requests in other tests
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "stderr", io.TextIOWrapper(buffer, write_through=True))
-        logs.configure(log_format)
-        try:
-            yield
-        finally:
-            sys.stderr.detach()  # pyright: ignore[reportAttributeAccessIssue] - ours from above
-    logs.configure("console")
 
 
 def test_a_line_is_a_json_object_with_what_was_said_and_where() -> None:

@@ -38,8 +38,8 @@ MOMENT = datetime(2027, 1, 8, 16, 20, tzinfo=UTC)
 SOME_ID = UUID("0199aaaa-0000-7000-8000-000000000001")
 ARGUMENTS: dict[type[DomainError], tuple[Any, ...]] = {
     AccessEndedError: (MOMENT,),
-    EnrollmentHasNoAccessError: ("suspended", MOMENT),
-    EnrollmentNotActiveError: ("suspended", MOMENT),
+    EnrollmentHasNoAccessError: ("suspended", MOMENT, "Ask."),
+    EnrollmentNotActiveError: ("suspended", MOMENT, "Ask."),
     LessonLockedError: (Lock("not_yet_available", MOMENT, ()),),
     LessonOfAnotherVersionError: (SOME_ID, None),
     TransferNotPossibleError: ("same_run", "No."),
@@ -100,5 +100,5 @@ def test_each_code_is_named_where_an_operation_is_described(
 def test_what_has_a_moment_tells_it_in_utc() -> None:
     told = "2027-01-08T16:20:00Z"
     assert AccessEndedError(MOMENT).params["access_ended_at"] == told
-    assert EnrollmentNotActiveError("suspended", MOMENT).params["since"] == told
-    assert EnrollmentHasNoAccessError("withdrawn", MOMENT).params["since"] == told
+    assert EnrollmentNotActiveError("suspended", MOMENT, "Ask.").params["since"] == told
+    assert EnrollmentHasNoAccessError("withdrawn", MOMENT, "Ask.").params["since"] == told

@@ -79,6 +79,24 @@ def taken(
 
 
 @pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
+@pytest.mark.parametrize(
+    ("awaiting", "remedy"),
+    [("payment", "Finish the payment."), ("offer", "Accept the seat that is offered.")],
+)
+def test_before_its_beginning_nothing_is_read_and_what_it_waits_for_is_told(
+    taken: Class, get: Send, learner: Person, read: str, awaiting: str, remedy: str
+) -> None:
+    with taken.database.transaction(OrganizationScope(taken.organization_id)) as session:
+        enrollment = session.get_one(Enrollment, taken.enrollment_id)
+        enrollment.state, enrollment.awaiting = "pending", awaiting
+
+    refused = get(taken.reads[read], learner)
+
+    assert (refused.status_code, refused.json["code"]) == (403, "enrollment_has_no_access")
+    assert refused.json["remedy"] == remedy
+
+
+@pytest.mark.parametrize("read", ["outline", "download", "playback", "lesson"])
 @pytest.mark.parametrize("state", ["active", "completed"])
 def test_after_its_end_nothing_is_read_any_more(
     taken: Class, get: Send, learner: Person, read: str, state: str

@@ -180,6 +180,29 @@ def test_an_enrollment_that_is_not_active_is_told_so(
     assert answer.json["state"] == state
 
 
+@pytest.mark.parametrize(
+    ("state", "awaiting", "remedy"),
+    [
+        ("pending", "payment", "Wait until the learner has paid."),
+        ("pending", "approval", "Approve it."),
+        ("pending", "offer", "Wait until the learner accepts the seat that is offered."),
+        (
+            *("pending", "invitation"),
+            "Wait until the learner accepts the invitation to the academy.",
+        ),
+        ("suspended", "payment", "Reinstate it."),
+        ("withdrawn", "payment", "Enroll the learner again."),
+    ],
+)
+def test_staff_are_told_what_they_can_do(
+    publish: Publish, enrolled: Enrolled, mark: Send, state: str, awaiting: str, remedy: str
+) -> None:
+    course = publish(BY_STAFF)
+    answer = mark(enrolled(course, state, awaiting=awaiting), course.lessons[0].id)
+    assert answer.json["remedy"] == remedy
+    assert answer.json["detail"].endswith(remedy)
+
+
 def test_a_completed_enrollment_takes_a_mark_and_stays_as_it_is(
     publish: Publish, enrolled: Enrolled, mark: Send
 ) -> None:
@@ -233,6 +256,17 @@ def test_who_does_not_teach_the_run_learns_of_nothing(
     assert mark(enrollment_id, lesson_id, stranger).status_code == 404
     assert mark_many(course, lesson_id, [enrollment_id], stranger).status_code == 404
     assert mark(enrollment_id, lesson_id, learner).status_code == 403
+
+
+def test_an_enrollment_of_others_is_told_as_one_that_is_not_there(
+    database: Database, acme: UUID, publish: Publish, enrolled: Enrolled, mark: Send
+) -> None:
+    course = publish(BY_STAFF)
+    stranger = make_user(database, acme, "instructor")
+    there, nowhere = (
+        mark(one, course.lessons[0].id, stranger).json for one in (enrolled(course), new_id())
+    )
+    assert (there["detail"], there["code"]) == (nowhere["detail"], nowhere["code"])
 
 
 def test_many_are_marked_and_those_that_cannot_be_are_told_of(
@@ -335,6 +369,7 @@ def test_a_lesson_that_the_learners_version_does_not_have_is_refused(
     enrollment_id = enroll(database, acme, moved, learner)
     answer = mark(enrollment_id, course.lessons[0].id)
     assert (answer.status_code, answer.json["code"]) == (409, "lesson_of_another_version")
+    assert answer.json["remedy"] == "Read the outline of that version, and mark a lesson of it."
 
 
 def test_a_report_and_a_mark_at_once_both_count(
@@ -358,3 +393,26 @@ def test_a_report_and_a_mark_at_once_both_count(
         waiting = pool.submit(mark, enrollment_id, course.lessons[0].id)
         first.wait_until_in_the_way_of(waiting)
     assert waiting.result().json["enrollment"]["percent"] == 100
+
+
+def test_a_mark_that_waited_for_a_withdrawal_tells_since_when(
+    database: Database, acme: UUID, publish: Publish, enrolled: Enrolled, mark: Send
+) -> None:
+    course = publish(BY_STAFF)
+    enrollment_id = enrolled(course)
+    with ThreadPoolExecutor(1) as pool, held(database, OrganizationScope(acme)) as withdrawal:
+        withdrawal.sql(
+            "UPDATE enrollments SET state = 'withdrawn', ended_at = now(),"
+            " created_at = now() - interval '30 days' WHERE id = :id",
+            id=enrollment_id,
+        )
+        withdrawal.sql(
+            "INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, reason)"
+            " VALUES (gen_random_uuid(), :id, 'active', 'withdrawn', 'x')",
+            id=enrollment_id,
+        )
+        waiting = pool.submit(mark, enrollment_id, course.lessons[0].id)
+        withdrawal.wait_until_in_the_way_of(waiting)
+    refused = waiting.result().json
+    assert refused["state"] == "withdrawn"
+    assert refused["since"] == mark(enrollment_id, course.lessons[0].id).json["since"]

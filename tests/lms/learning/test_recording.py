@@ -301,6 +301,23 @@ def test_an_enrollment_that_is_not_active_records_nothing_and_says_why(
     assert answer.json["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("awaiting", "remedy"),
+    [
+        ("payment", "Finish the payment."),
+        ("approval", "Wait until it is approved."),
+        ("offer", "Accept the seat that is offered."),
+        ("invitation", "Accept the invitation to the academy."),
+    ],
+)
+def test_a_pending_enrollment_says_what_it_waits_for(
+    awaiting: str, remedy: str, publish: Publish, enrolled: Enrolled, report: Send
+) -> None:
+    course = publish(LessonPlan())
+    enrollment_id = enrolled(course, "pending", awaiting=awaiting)
+    assert report(enrollment_id, course.lessons[0].id, viewed=True).json["remedy"] == remedy
+
+
 def test_another_students_enrollment_is_not_there(
     publish: Publish, enrolled: Enrolled, report: Send, database: Database, acme: UUID
 ) -> None:

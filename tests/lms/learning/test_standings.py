@@ -189,6 +189,61 @@ def test_inactive_since_a_moment_are_those_who_did_nothing_from_then_on_but_were
     assert inactive(20) == set()
 
 
+@pytest.fixture
+def mark(client: FlaskClient, teacher: Person) -> Send:
+    """Let the teacher mark a lesson of an enrollment as complete."""
+
+    def put(enrollment_id: UUID, lesson_id: UUID) -> TestResponse:
+        return client.put(
+            f"/api/v1/enrollments/{enrollment_id}/lessons/{lesson_id}/completion",
+            base_url="http://acme.localhost",
+            headers=teacher.headers,
+            json={"reason": "Attended the live session."},
+        )
+
+    return put
+
+
+def standings(get: Send, path: str, teacher: Person) -> dict[str, str | None]:
+    """When each learner of the run was last here, by enrollment."""
+    items = get(path, teacher).json["items"]
+    return {one["enrollment_id"]: one["last_activity_at"] for one in items}
+
+
+def test_what_staff_mark_is_not_taken_for_the_learners_activity(
+    course: MadeCourse,
+    idlers: dict[str, UUID],
+    path: str,
+    get: Send,
+    mark: Send,
+    teacher: Person,
+) -> None:
+    moment = (now() - timedelta(days=7)).isoformat().replace("+00:00", "Z")
+    before = standings(get, path, teacher)
+    for name in ("silent", "away"):
+        for lesson in course.lessons[:2]:
+            assert mark(idlers[name], lesson.id).status_code == 200
+    inactive = standings(get, f"{path}?inactive_since={moment}", teacher)
+    assert set(inactive) == {str(idlers["silent"]), str(idlers["away"])}
+    assert inactive[str(idlers["silent"])] is None
+    assert inactive[str(idlers["away"])] == before[str(idlers["away"])]
+
+
+def test_who_opens_a_lesson_that_staff_marked_has_been_active(
+    course: MadeCourse,
+    path: str,
+    enrolled: Enrolled,
+    report: Send,
+    get: Send,
+    mark: Send,
+    teacher: Person,
+) -> None:
+    enrollment_id = enrolled(course)
+    mark(enrollment_id, course.lessons[0].id)
+    report(enrollment_id, course.lessons[0].id, viewed=True)
+    assert standings(get, path, teacher)[str(enrollment_id)] is not None
+
+
 def test_who_has_left_is_not_reminded(
     idlers: dict[str, UUID], path: str, get: Send, teacher: Person, database: Database, acme: UUID
 ) -> None:

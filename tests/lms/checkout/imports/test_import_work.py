@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from lms.checkout.imports import enrolling, report, work
 from tests.factories.accounts import held
@@ -21,6 +23,7 @@ from tests.factories.importing import (
     start,
     work_off,
 )
+from tests.factories.log_lines import written
 from tests.factories.money import Academy, together
 from tests.factories.people import Person
 from tests.factories.statements import counted
@@ -110,6 +113,19 @@ def test_what_breaks_leaves_whole_steps_and_is_gone_on_with(
     done = read_import(academy, admin, import_id)
     assert (done["state"], done["failure"], done["enrolled"]) == ("done", None, 5)
     assert effects(academy, run_id) == each(5)
+
+
+def test_work_that_fails_tells_operators_nobodys_address(academy: Academy, admin: Person) -> None:
+    run_id, people = academy.run(), joined(academy, 2)
+    import_id = start(academy, admin, run_id, file_for(people))
+    logged = io.BytesIO()
+    hold = text("SELECT id FROM users WHERE id = :id FOR UPDATE")
+    with written("json", logged), academy.database.transaction(academy.scope) as session:
+        session.execute(hold, {"id": people[0].id})
+        failed = work_off(academy, import_id)
+    assert "LockNotAvailable" in failed["error"]
+    assert "LockNotAvailable" in logged.getvalue().decode()
+    assert "@" not in failed["error"] + logged.getvalue().decode()
 
 
 def test_work_that_is_done_again_changes_nothing(academy: Academy, admin: Person) -> None:
@@ -213,6 +229,29 @@ def test_two_files_that_name_the_same_people_in_another_order_wait_for_each_othe
     states = sorted(read_import(academy, admin, one)["state"] for one in imports)
     assert states == ["done", "failed"]
     assert effects(academy, run_id) == each(8)
+
+
+def test_all_accounts_are_made_before_anybody_is_enrolled(
+    academy: Academy, admin: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two imports wait for each other: one for an account, the other for an enrollment."""
+    monkeypatch.setattr(enrolling, "ROWS_A_STATEMENT", 1)
+    run_id, people = academy.run(), joined(academy, 3)
+    new = [f"{letter}-{run_id.hex}@acme.example,New" for letter in "az"]
+    file = file_of(*new, *(f"{person.email}," for person in people))
+    import_id = UUID(start(academy, admin, run_id, file, mode="all_or_nothing"))
+    database = academy.app.extensions["edge"].database
+    with database.transaction(academy.scope) as session:
+        work.begin(session, import_id)
+        work.check(session, import_id)
+        with counted(academy.app) as statements:
+            work.enroll(session, import_id, after=None, most=1)
+    accounts, enrollments = (
+        [place for place, sent in enumerate(statements) if f"INSERT INTO {table}" in sent]
+        for table in ("users", "enrollments")
+    )
+    assert (len(accounts), len(enrollments)) == (2, 5)
+    assert max(accounts) < min(enrollments)
 
 
 def test_a_step_takes_as_many_statements_however_many_rows_it_does(

@@ -325,6 +325,32 @@ def test_who_teaches_a_free_run_imports_but_invites_nobody(academy: Academy) -> 
     ]
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_who_is_no_admin_does_not_learn_whose_account_is_deactivated(
+    academy: Academy, dry_run: bool
+) -> None:
+    teacher, [gone] = academy.person("instructor"), joined(academy)
+    academy.execute_as_owner("UPDATE users SET deactivated_at = now() WHERE id = :id", id=gone.id)
+    run_id = academy.run(price=0, teacher=teacher)
+    file = file_of(f"{gone.email},", f"{new_address()},")
+    made = run_import(academy, teacher, run_id, file, dry_run=dry_run)
+    told = [(row["code"], row["message"]) for row in rows_of(academy, teacher, made["id"])]
+    assert told[0] == told[1]
+    assert told[0][0] == "no_account"
+
+
+def test_a_dry_run_tells_nobodys_id(academy: Academy) -> None:
+    teacher, [ada] = academy.person("instructor"), joined(academy)
+    run_id, invited = academy.run(price=0, teacher=teacher), academy.person()
+    file = file_of(f"{ada.email},", f"{invited.email},")
+    made = run_import(academy, teacher, run_id, file, dry_run=True)
+    rows = rows_of(academy, teacher, made["id"])
+    assert [(row["outcome"], row["user_id"]) for row in rows] == [
+        ("enrolled", None),
+        ("invited", None),
+    ]
+
+
 def test_only_admins_give_away_what_costs_money(academy: Academy) -> None:
     teacher, [ada] = academy.person("instructor"), joined(academy)
     run_id = academy.run(price=4900, teacher=teacher)
@@ -340,6 +366,51 @@ def test_a_run_that_costs_money_by_now_is_not_given_away_by_its_teacher(academy:
     academy.execute_as_owner("UPDATE course_runs SET price_amount = 100 WHERE id = :id", id=run_id)
     academy.do_work(IMPORT, import_id)
     assert codes(rows_of(academy, teacher, import_id)) == [(2, "refused", "forbidden")]
+
+
+BY_NOW = {
+    "removed from the course": "DELETE FROM course_instructors WHERE user_id = :id",
+    "deactivated": "UPDATE users SET deactivated_at = now() WHERE id = :id",
+    "a student": "UPDATE users SET account_type = 'student' WHERE id = :id",
+}
+
+
+@pytest.mark.parametrize("change", BY_NOW.values(), ids=BY_NOW.keys())
+@pytest.mark.parametrize("mode", ["partial", "all_or_nothing"])
+def test_who_may_no_longer_enroll_people_enrolls_nobody_with_what_they_asked_before(
+    academy: Academy, admin: Person, change: str, mode: str
+) -> None:
+    teacher, [ada] = academy.person("instructor"), joined(academy)
+    run_id = academy.run(price=0, teacher=teacher)
+    import_id = start(academy, teacher, run_id, file_of(f"{ada.email},"), mode=mode)
+    academy.execute_as_owner(change, id=teacher.id)
+    academy.do_work(IMPORT, import_id)
+    assert codes(rows_of(academy, admin, import_id)) == [(2, "refused", "forbidden")]
+    assert academy.seats_taken(run_id) == 0
+
+
+def test_an_admin_who_only_teaches_by_now_invites_nobody_and_gives_nothing_away(
+    academy: Academy, admin: Person
+) -> None:
+    asked, [ada] = academy.person("admin"), joined(academy)
+    for price, code in ((0, "no_account"), (4900, "forbidden")):
+        run_id = academy.run(price=price)
+        academy.execute_as_owner(
+            "INSERT INTO course_instructors (course_id, user_id)"
+            " SELECT course_id, CAST(:id AS uuid) FROM course_runs WHERE id = :run_id",
+            id=asked.id,
+            run_id=run_id,
+        )
+        file = file_of(f"{ada.email},", f"{new_address()},New")
+        academy.execute_as_owner(
+            "UPDATE users SET account_type = 'admin' WHERE id = :id", id=asked.id
+        )
+        import_id = start(academy, asked, run_id, file)
+        academy.execute_as_owner(
+            "UPDATE users SET account_type = 'instructor' WHERE id = :id", id=asked.id
+        )
+        academy.do_work(IMPORT, import_id)
+        assert rows_of(academy, admin, import_id)[1]["code"] == code
 
 
 def test_who_does_not_teach_the_run_learns_of_no_import(academy: Academy, admin: Person) -> None:
