@@ -23,7 +23,7 @@ def forget_keys(context: JobContext, claim: Claim) -> None:
     Raises:
         LostLeaseError: another worker has it by now.
     """
-    for forget in (forget_old_rows, forget_old_keys):
+    for forget in (forget_old_keys, forget_old_rows):
         forgotten = AT_ONCE
         while forgotten == AT_ONCE:
             with context.holding(claim) as session:

@@ -53,8 +53,9 @@ def export_version(call: Call, version_id: UUID) -> Response:
     content type, size, SHA-256 and `asset_id`. The bytes of media are not in it. The same version
     gives the same bytes. Prices, dates and learners belong to runs, so they are not in it either.
 
-    An archive beyond what `importCourseVersion` takes (8 MiB, or 32 MiB or 100,000 values of
-    content) is for keeping only: it is written whole, and cannot be imported as it is.
+    An archive beyond what `importCourseVersion` takes (8 MiB; 32 MiB or 100,000 values of content;
+    100 files of one lesson) is for keeping only: it is written whole, and cannot be imported as it
+    is.
     """
     # What it holds goes with the answer; who reads that slowly holds up no connection.
     file = SpooledTemporaryFile(max_size=BYTES_IN_MEMORY)  # noqa: SIM115 - closed by the answer
@@ -101,9 +102,10 @@ def import_version(call: Call, course_id: UUID) -> ImportedVersion:
 
     413 for more than 8 MiB, and `archive_too_large` for more than 32 MiB or 100,000 values of
     content. 422 `archive_format_unsupported` for another format or a newer `format_version`; 422
-    `invalid_archive` when the ZIP does not hold exactly these two files, or what they say is wrong:
-    `entry` names the file, and `errors` point into it. 409 `draft_exists` with its
-    `draft_version_id`, `version_full` for more modules or lessons than a version may have.
+    `invalid_archive` when the ZIP does not hold exactly these two files, or what they say is wrong,
+    or a lesson has more than 100 files: `entry` names the file, and `errors` point into it. 409
+    `draft_exists` with its `draft_version_id`, `version_full` for more modules or lessons than a
+    version may have.
     """
     with call.transaction() as session:
         queries.taught_course(session, call.actor, course_id)

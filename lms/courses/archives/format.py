@@ -43,6 +43,9 @@ MAX_ENTRY_BYTES = {MANIFEST: 64 * 1024, CONTENT: 32 * 1024 * 1024}
 MAX_VALUES = 100_000
 """Most values in one of its files: a thousand lessons have a fifth of it. Each takes memory."""
 
+MAX_MEDIA = 100
+"""Files of one lesson. Each that is missing is told in the answer, with its lesson."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedMedia:

@@ -7,6 +7,7 @@ from typing import get_args
 import marshmallow as ma
 from marshmallow import validate
 
+from lms.courses.archives.format import MAX_MEDIA
 from lms.courses.media_schemas import MediaFileIn
 from lms.courses.schemas.content import LessonIn, ModuleIn
 from lms.courses.schemas.versions import VERSION_EXAMPLE, CourseVersionOut
@@ -27,7 +28,9 @@ class LessonEntry(LessonIn):
     """A lesson with its files."""
 
     lineage_id = ma.fields.UUID(load_default=None, allow_none=True)
-    media = ma.fields.List(ma.fields.Nested(MediaEntry), load_default=list)
+    media = ma.fields.List(
+        ma.fields.Nested(MediaEntry), load_default=list, validate=validate.Length(max=MAX_MEDIA)
+    )
 
 
 class ModuleEntry(ModuleIn):

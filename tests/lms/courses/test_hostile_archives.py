@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 
 from lms.core.errors import DomainError
 from lms.core.ids import new_id
-from lms.courses.archives.format import MAX_ARCHIVE_BYTES, MAX_ENTRY_BYTES, MAX_VALUES
+from lms.courses.archives.format import MAX_ARCHIVE_BYTES, MAX_ENTRY_BYTES, MAX_MEDIA, MAX_VALUES
 from lms.courses.archives.reading import MAX_ERRORS, read_archive
 from lms.courses.errors import (
     ArchiveFormatError,
@@ -328,6 +328,10 @@ TWICE = str(new_id())
             ["/modules/0/lessons/1/media/1/size"],
         ),
         (
+            {"modules": [module(lesson(media=[media("a")] * (MAX_MEDIA + 1)))]},
+            ["/modules/0/lessons/0/media"],
+        ),
+        (
             {"modules": [module(lesson(media=[media("a", sha256="0")]))]},
             [*["/modules/0/lessons/0/media/0/sha256"] * 2],
         ),
@@ -366,6 +370,12 @@ def test_more_than_a_version_may_have_is_refused(modules: list[Any], limit: int)
     error = refused(packed({"modules": modules}), VersionFullError)
 
     assert error.params["limit"] == limit
+
+
+def test_as_many_files_as_a_lesson_may_have_are_taken() -> None:
+    archive = read_archive(packed({"modules": [module(lesson(media=[media("a")] * MAX_MEDIA))]}))
+
+    assert len(archive.modules[0].lessons[0].media) == MAX_MEDIA
 
 
 def test_as_much_as_a_version_may_have_is_taken() -> None:

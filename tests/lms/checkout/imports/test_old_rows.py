@@ -5,6 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from jobs import housekeeping
 from lms.core.clock import now
@@ -52,3 +54,25 @@ def test_rows_of_an_import_that_has_not_ended_are_kept(academy: Academy) -> None
     let_days_pass(academy, import_id, 91)
     forget(academy)
     assert len(rows_of(academy, admin, import_id)) == 1
+
+
+def test_keys_are_forgotten_first_so_that_no_trouble_with_rows_keeps_them(
+    academy: Academy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, [ada] = academy.person("admin"), joined(academy)
+    start(academy, admin, academy.run(), file_of(f"{ada.email},"))
+    academy.execute_as_owner(
+        "UPDATE idempotency_keys SET created_at = now() - interval '31 days' WHERE user_id = :id",
+        id=admin.id,
+    )
+    count = text("SELECT count(*) FROM idempotency_keys WHERE user_id = :id")
+    kept: list[int] = []
+
+    def note_keys(session: Session, *, most: int) -> int:
+        del most
+        kept.append(session.execute(count, {"id": admin.id}).scalar_one())
+        return 0
+
+    monkeypatch.setattr(housekeeping, "forget_old_rows", note_keys)
+    forget(academy)
+    assert kept == [0]
