@@ -33,7 +33,9 @@ APPROVE = text("""
                offered_until = CASE WHEN state = 'pending'
                                     THEN now() + make_interval(secs => :hold_seconds) END
          WHERE id = :id AND approved_at IS NULL
-           AND (state = 'waitlisted' OR awaiting = 'approval')
+           AND (awaiting = 'approval'
+                OR state = 'waitlisted' AND EXISTS (SELECT FROM course_runs r
+                                                     WHERE r.id = run_id AND r.approval_required))
         RETURNING id, state, hold_until
     ), recorded AS (
         INSERT INTO enrollment_changes (id, enrollment_id, from_state, to_state, actor_id, reason)
@@ -96,9 +98,9 @@ def approve(
 def decline(
     session: Session, doorbell: Doorbell, actor: Actor, enrollment_id: UUID, *, reason: str
 ) -> Enrollment:
-    """Do not let somebody have a seat: of those who wait for approval, or for a seat.
+    """Do not let somebody have a seat that they wait for, or have not accepted or paid yet.
 
-    What was paid for it is given back.
+    What was paid while they waited is given back.
 
     Args:
         session: the organization's session; must roll back when this raises.
@@ -109,15 +111,15 @@ def decline(
 
     Raises:
         NotFoundError: there is none in a run that the actor teaches.
-        NothingToApproveError: it waits for neither.
+        NothingToApproveError: it has ended, is paid, or is just being paid.
     """
     _hold_run(session, actor, enrollment_id)
     change = Change("declined", actor.user_id)
-    if not stop_waiting(session, doorbell, enrollment_id, change):
-        enrollment = session.get_one(Enrollment, enrollment_id, with_for_update={"key_share": True})
-        if enrollment.awaiting != "approval":
-            raise _nothing_to_approve(enrollment)
-        try_move(session, enrollment_id, "cancelled", change)
+    waited = stop_waiting(session, doorbell, enrollment_id, change)
+    if not waited and not try_move(
+        session, enrollment_id, "cancelled", change, only_from="pending", unpaid=True
+    ):
+        raise _nothing_to_approve(session.get_one(Enrollment, enrollment_id))
     audit.record(
         session,
         "enrollment.decline",

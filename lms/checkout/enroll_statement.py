@@ -91,6 +91,7 @@ NEW_ENROLLMENT = {
                 OR run_seats.taken + run_seats.waitlisted < run_seats.capacity)
         RETURNING run_seats.run_id""",
     "from_state": "NULL",
+    "actor": ":user_id",
 }
 IS_OFFERED = """{offer}.id = CAST(:enrollment_id AS uuid)
                         AND {offer}.user_id = CAST(:user_id AS uuid)
@@ -115,6 +116,7 @@ OFFERED_SEAT = {
                   hold_until, activated_at, enrollments.created_at""",  # noqa: S608 - our own words
     "seating": " SELECT enrolled.id AS run_id FROM enrolled",
     "from_state": "'pending'",
+    "actor": "CAST(:actor_id AS uuid)",
 }
 AT_ONCE = {
     "paying": "",
@@ -177,7 +179,6 @@ WITHOUT_COUPON = {
     "payment_values": "",
     "redemption": "",
     "redeemed": "",
-    "actor": ":user_id",
 }
 
 # What of a coupon may change. Asked twice: at first of what is seen without a lock, so that nobody
@@ -207,7 +208,6 @@ WITH_COUPON = {
     "payment_columns": ", coupon_code, discount_amount, coupon_used",
     "payment_values": ", agreed.coupon_code, agreed.discount_amount, true",
     "redemption": REDEMPTION.format(counted=COUNTED, is_open=IS_OPEN.format(coupon="coupons")),
-    "actor": ":user_id",
     "redeemed": """
            EXISTS (SELECT FROM counted) AS counted,
            (SELECT discount_amount FROM run) AS discount_amount,""",

@@ -11,7 +11,7 @@ class EnrollmentClosedError(ConflictError):
     """The run takes nobody now; `opens_at` and `closes_at` say when it does."""
 
     code = "enrollment_closed"
-    remedy = "Wait until `opens_at`, choose another run, or ask the course's staff to enroll you."
+    remedy = "Choose another run."
 
 
 class AlreadyEnrolledError(ConflictError):
@@ -32,7 +32,7 @@ class OfferNotOpenError(ConflictError):
     """There is no offered seat to accept; `state`, `awaiting` and `lapsed_at` say why."""
 
     code = "offer_not_open"
-    remedy = "Enroll again with `wait`, to be offered the next seat."
+    remedy = "Read the enrollment, and enroll again with `wait` when it has ended."
 
 
 class PaymentMethodError(ConflictError):

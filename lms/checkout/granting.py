@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from lms.checkout.enroll_statement import GRANT_SEAT
-from lms.checkout.errors import AlreadyEnrolledError
+from lms.checkout.errors import AlreadyEnrolledError, EnrollmentClosedError
 from lms.checkout.orders import Order
 from lms.checkout.purchase_refusals import refuse
 from lms.core import audit
@@ -19,6 +19,13 @@ from lms.core.ids import new_id
 from lms.courses import run_queries
 from lms.enrollments.models import Enrollment
 from lms.users.models import User
+
+
+STAFF_REMEDIES = {
+    "approval": "Approve the enrollment that there is.",
+    "waitlisted": "Make the run's capacity larger: the next seat is offered to who waits longest.",
+}
+CHANGE_THE_DATES = "Change the dates between which the run takes enrollments, if it is scheduled."
 
 
 def grant_seat(
@@ -73,10 +80,17 @@ def grant_seat(
 def _refuse(session: Session, learner: Actor, order: Order, done: Row[Any]) -> NoReturn:
     """Say to staff what `refuse` says to learners."""
     try:
-        refuse(session, learner, order, done)
+        refuse(session, learner, order, done, by_staff=True)
     except AlreadyEnrolledError as error:
+        waits = {"awaiting": error.params["awaiting"], "state": error.params["state"]}
+        remedy = STAFF_REMEDIES.get(waits["awaiting"] or waits["state"], error.params["remedy"])
         raise AlreadyEnrolledError(
-            "This learner is enrolled in the run already.", **error.params
+            "This learner is enrolled in the run already, or waits for it.",
+            **{**error.params, "remedy": remedy},
+        ) from error
+    except EnrollmentClosedError as error:
+        raise EnrollmentClosedError(
+            error.detail, **{**error.params, "remedy": CHANGE_THE_DATES}
         ) from error
 
 

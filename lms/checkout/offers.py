@@ -11,12 +11,14 @@ from sqlalchemy.orm import Session
 
 from lms.checkout.holds import HOLD_RUN
 from lms.checkout.orders import Order
-from lms.checkout.purchase import enroll
+from lms.checkout.pricing import price_of
+from lms.checkout.purchase import NO_SIGN_IN, enroll
 from lms.checkout.waitlist import stop_waiting
 from lms.core import clock, queue
 from lms.core.actor import Actor
-from lms.core.ids import new_id
+from lms.core.ids import derived_id, new_id
 from lms.core.queue import Doorbell
+from lms.enrollments.models import Enrollment
 from lms.enrollments.transitions import Change, Pending, try_move
 
 OFFERED = "offered"
@@ -27,9 +29,6 @@ MONEY_TAKEN_BACK = "money_taken_back"
 
 TAKEN_AT_ONCE_WITHIN = timedelta(seconds=30)
 """Until then whoever made an offer takes it as agreed; afterwards its work does."""
-
-NO_SIGN_IN = UUID(int=0)
-"""Of a learner for whom the platform acts, as they agreed to."""
 
 # Of those who paid and contest it nobody knows yet whether they did.
 FIND_NEXT = text("""
@@ -53,17 +52,18 @@ FOLLOW_RUN = text("""
      WHERE e.id = :id AND r.id = e.run_id AND e.state = 'waitlisted'
 """)
 FIND_OFFER = text("""
-    SELECT e.user_id, e.run_id,
-           CASE WHEN r.price_amount = 0 THEN 'free' ELSE 'wallet' END AS method
+    SELECT e.user_id, e.run_id, r.price_amount = 0 AS is_free, e.autopay_amount, e.autopay_coupon
       FROM enrollments e
       JOIN course_runs r ON r.id = e.run_id AND r.state = 'scheduled'
       JOIN users u ON u.id = e.user_id AND u.deactivated_at IS NULL
      WHERE e.id = :id AND e.state = 'pending' AND e.awaiting = 'offer'
-       AND (r.price_amount = 0 OR e.autopay_amount >= r.price_amount)
+       AND (r.price_amount = 0 OR e.autopay_amount IS NOT NULL)
 """)
 FIND_WAITING_RUN = text("""
     SELECT e.run_id FROM enrollments e WHERE e.payment_id = :payment_id AND e.state = 'waitlisted'
 """)
+
+OFFERED_UNTIL = text("SELECT offered_until FROM enrollments WHERE id = :id")
 
 # Its seat is free in this transaction only: nobody else sees the counter before the commit.
 OFFER_AGAIN = text("""
@@ -179,11 +179,31 @@ def take_offer(session: Session, enrollment_id: UUID) -> bool:
     offer = session.execute(FIND_OFFER, {"id": enrollment_id}).one_or_none()
     if offer is None:
         return False
+    learner = Actor(offer.user_id, "student", NO_SIGN_IN)
+    coupon_code = None if offer.is_free else offer.autopay_coupon
+    price = price_of(session, learner, offer.run_id, coupon_code=coupon_code)
+    if not offer.is_free and price.amount > offer.autopay_amount:
+        return False
     order = Order(
-        payment_id=new_id(), run_id=offer.run_id, method=offer.method, offer_id=enrollment_id
+        payment_id=new_id(),
+        run_id=offer.run_id,
+        method="free" if price.amount == 0 else "wallet",
+        coupon_code=coupon_code,
+        offer_id=enrollment_id,
     )
-    enroll(session, Actor(offer.user_id, "student", NO_SIGN_IN), order)
+    enroll(session, learner, order)
     return True
+
+
+def offered_again_as(enrollment: Enrollment) -> str | None:
+    """Return the id under which a seat is offered anew when the payment for it fails.
+
+    Args:
+        enrollment: which was accepted, as it is read whole.
+    """
+    if enrollment.offered_until is None or enrollment.offered_until <= clock.now():
+        return None
+    return str(derived_id(enrollment.offered_until, enrollment.id))
 
 
 def look_again(session: Session, doorbell: Doorbell, payment_id: UUID) -> None:
@@ -203,7 +223,11 @@ def offer_again(session: Session, enrollment_id: UUID) -> None:
         session: the organization's session, in which the enrollment was just cancelled.
         enrollment_id: which.
     """
-    values = {"id": enrollment_id, "new_id": new_id(), "change_id": new_id()}
+    offered_until = session.execute(OFFERED_UNTIL, {"id": enrollment_id}).scalar()
+    if offered_until is None:
+        return
+    again_id = derived_id(offered_until, enrollment_id)
+    values = {"id": enrollment_id, "new_id": again_id, "change_id": new_id()}
     again = session.execute(OFFER_AGAIN, values).one_or_none()
     if again is not None:
         due_at = again.hold_until

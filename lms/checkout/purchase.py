@@ -28,6 +28,10 @@ from lms.payments import receipts
 from lms.payments.models import Payment
 
 
+NO_SIGN_IN = UUID(int=0)
+"""Of a learner for whom the platform acts, as they agreed to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Purchase:
     """An enrollment, and the payment for it: None while nothing has been paid yet."""
@@ -72,6 +76,8 @@ def enroll(session: Session, actor: Actor, order: Order) -> tuple[Purchase, bool
     }
     if order.method == "provider":
         values |= {"provider": order.provider, "hold_seconds": order.hold_seconds}
+    if order.offer_id is not None:
+        values["actor_id"] = None if actor.session_id == NO_SIGN_IN else actor.user_id
     if order.method == "provider" and order.offer_id is None:
         values["accepts_waitlist"] = order.accepts_waitlist
     is_new_seat = order.offer_id is None

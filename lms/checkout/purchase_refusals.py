@@ -41,8 +41,22 @@ FIND_SEATS = text("""
       FROM run_seats s WHERE s.run_id = :run_id
 """)
 
+OFFER_REMEDIES = {
+    "waitlisted": "Wait: a seat that comes free is offered to you in your turn.",
+    "approval": "Wait until those who teach the run have decided.",
+    "payment": "Finish the payment that you began, or wait until it is decided.",
+    "invitation": "Join by your invitation.",
+    "active": "Nothing: the seat is yours.",
+    "completed": "Nothing: the seat was yours.",
+    "suspended": "Ask the course's staff to reinstate it.",
+    "expired": "Enroll again with `wait`, to be offered the next seat.",
+}
+"""By what an enrollment awaits, or else its state: what there is to do where no offer is."""
 
-def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoReturn:
+
+def refuse(
+    session: Session, actor: Actor, order: Order, done: Row[Any], *, by_staff: bool = False
+) -> NoReturn:
     """Explain which step found no row; those before it did, and are rolled back with this.
 
     Args:
@@ -50,6 +64,7 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
         actor: who enrolls.
         order: where and how.
         done: what the statement found and made.
+        by_staff: somebody else enrolls them, who decides what is to be approved.
 
     Raises:
         lms.core.errors.DomainError: always; see `lms.checkout.purchase.enroll`.
@@ -61,9 +76,10 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
     found = find_price(session, actor, order.run_id, order.coupon_code)
     if found is None or found.state == "draft":
         raise NotFoundError("There is no such run.")
-    _require_way_in(session, actor, order, found, is_in=done.attempt is not None)
+    if not by_staff or not _is_open(found):
+        _require_way_in(session, actor, order, found, is_in=done.attempt is not None)
     if order.coupon_code is not None:
-        _refuse_coupon(found, enrollment_id)
+        _refuse_coupon(session, found, enrollment_id)
     price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
     if not done.run:
         raise _refusal_of_method(order, price)
@@ -71,7 +87,7 @@ def refuse(session: Session, actor: Actor, order: Order, done: Row[Any]) -> NoRe
         _require_seat(session, order)
         raise _refusal_of_wallet(session, actor, price)
     if done.attempt is None:
-        raise _already_enrolled(enrollment_id)
+        raise _already_enrolled(session, enrollment_id)
     if not done.seated:
         raise refusal_of_seats(session, order.run_id, payment_id=order.payment_id)
     # Whoever had the last use has given it back, or the coupon was switched on, since.
@@ -110,17 +126,50 @@ def refuse_application(session: Session, actor: Actor, run_id: UUID) -> NoReturn
     enrollment_id = _live_enrollment(session, actor, run_id)
     if enrollment_id is None:
         raise RunChangedError("The run changed at this moment; read it and try again.")
-    raise _already_enrolled(enrollment_id)
+    raise _already_enrolled(session, enrollment_id)
+
+
+def price_to_agree_on(session: Session, actor: Actor, order: Order) -> int:
+    """Return what a seat would cost at this moment, in minor units of the run's currency.
+
+    Args:
+        session: the organization's session.
+        actor: who will pay it.
+        order: for what, how, and with which coupon.
+
+    Raises:
+        NotFoundError: there is no such run.
+        EnrollmentClosedError: it takes nobody now.
+        CouponRefusedError: the coupon is not taken; each reason has its class.
+        PaymentMethodError: the price is not paid this way.
+    """
+    found = find_price(session, actor, order.run_id, order.coupon_code)
+    if found is None or found.state == "draft":
+        raise NotFoundError("There is no such run.")
+    _require_open(found)
+    refusal = None if order.coupon_code is None else refusal_of_coupon(found)
+    if refusal is not None:
+        raise refusal
+    price = Money(found.price_amount - (found.discount_amount or 0), found.currency)
+    if order.method not in methods_for(price.amount):
+        raise _refusal_of_method(order, price)
+    return price.amount
+
+
+def _is_open(found: Row[Any]) -> bool:
+    return found.state == "scheduled" and found.is_open
 
 
 def _require_open(found: Row[Any]) -> None:
-    if found.state != "scheduled" or not found.is_open:
+    if not _is_open(found):
         raise _closed(found)
 
 
 def _closed(found: Row[Any]) -> EnrollmentClosedError:
+    is_ahead = found.state == "scheduled" and found.quoted_at < found.enrollment_opens_at
     return EnrollmentClosedError(
         "This run does not take enrollments now.",
+        remedy="Wait until `opens_at`." if is_ahead else "Choose another run.",
         run_state=found.state,
         opens_at=rfc3339(found.enrollment_opens_at),
         closes_at=rfc3339(found.enrollment_closes_at),
@@ -129,36 +178,48 @@ def _closed(found: Row[Any]) -> EnrollmentClosedError:
 
 def _require_offer(session: Session, actor: Actor, enrollment_id: UUID) -> None:
     """Explain what has become of an offer, unless it stands."""
-    found = session.execute(
-        select(Enrollment.state, Enrollment.awaiting, Enrollment.hold_until, func.now()).where(
-            Enrollment.id == enrollment_id, Enrollment.user_id == actor.user_id
-        )
-    ).one_or_none()
-    if found is None:
+    offer = session.get(Enrollment, enrollment_id, populate_existing=True)
+    if offer is None or offer.user_id != actor.user_id:
         raise NotFoundError("There is no such enrollment.")
-    state, awaiting, hold_until, now = found
-    if awaiting != "offer" or hold_until is None or hold_until <= now:
-        raise OfferNotOpenError(
-            "There is no offer to accept: it was accepted, has lapsed, or was not made yet.",
-            state=state,
-            awaiting=awaiting,
-            lapsed_at=None if hold_until is None or hold_until > now else rfc3339(hold_until),
-        )
+    now = session.scalars(select(func.now())).one()
+    if offer.awaiting == "offer" and offer.hold_until is not None and offer.hold_until > now:
+        return
+    ended_at = offer.hold_until or offer.offered_until
+    newest_id = _live_enrollment(session, actor, offer.run_id)
+    raise OfferNotOpenError(
+        "There is no offer to accept: it was accepted, has lapsed, or was not made yet.",
+        state=offer.state,
+        awaiting=offer.awaiting,
+        lapsed_at=None if ended_at is None or ended_at > now else rfc3339(ended_at),
+        enrollment_id=newest_id and str(newest_id),
+        remedy=_remedy_for(offer, is_other=newest_id not in (None, offer.id)),
+    )
 
 
-def _refuse_coupon(found: Row[Any], enrollment_id: UUID | None) -> None:
+def _remedy_for(offer: Enrollment, *, is_other: bool) -> str:
+    if is_other:
+        return "Go on with your newest enrollment in this run, `enrollment_id`."
+    if offer.awaiting == "offer":  # it has lapsed, and is swept any moment
+        return OFFER_REMEDIES["expired"]
+    return OFFER_REMEDIES.get(offer.awaiting or offer.state, OFFER_REMEDIES["expired"])
+
+
+def _refuse_coupon(session: Session, found: Row[Any], enrollment_id: UUID | None) -> None:
     """Tell who is enrolled already so, rather than that they have used their coupon for it."""
     if enrollment_id is not None:
-        raise _already_enrolled(enrollment_id)
+        raise _already_enrolled(session, enrollment_id)
     refusal = refusal_of_coupon(found)
     if refusal is not None:
         raise refusal
 
 
-def _already_enrolled(enrollment_id: UUID | None) -> AlreadyEnrolledError:
+def _already_enrolled(session: Session, enrollment_id: UUID | None) -> AlreadyEnrolledError:
+    found = None if enrollment_id is None else session.get(Enrollment, enrollment_id)
     return AlreadyEnrolledError(
-        "You are enrolled in this run already, or are just enrolling.",
+        "You are enrolled in this run already, wait for a seat of it, or are just enrolling.",
         enrollment_id=enrollment_id,
+        state=found and found.state,
+        awaiting=found and found.awaiting,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from lms.checkout import settlement
 from lms.checkout.applications import SeatFreeError, request_approval, wait_for_seat
 from lms.checkout.errors import ApprovalRequiredError, SeatGoneError
 from lms.checkout.holds import make_room
+from lms.checkout.offers import offered_again_as
 from lms.checkout.operations import start_purchase
 from lms.checkout.orders import Order
 from lms.checkout.purchase import Purchase, find_purchase
@@ -106,29 +108,34 @@ def _take_seat(call: Call, run_id: UUID, body: dict[str, Any]) -> Begun | Respon
             return _begin(call, session, claimed_subject(call, session), run_id, body)
     except ApprovalRequiredError:
         with call.transaction() as session:
-            claimed_subject(call, session)
+            order = _order(call, claimed_subject(call, session), run_id, body)
             pays = body["pay_automatically"]
-            requested = request_approval(
-                session,
-                call.actor,
-                run_id,
-                accepts_waitlist=body["wait"],
-                pay_automatically=pays,
-            )
+            requested = request_approval(session, call.actor, order, pay_automatically=pays)
             return _placed(call, session, requested)
 
 
 def _wait(call: Call, run_id: UUID, body: dict[str, Any]) -> Response:
     with call.transaction() as session:
-        claimed_subject(call, session)
+        order = _order(call, claimed_subject(call, session), run_id, body)
         pays = body["pay_automatically"]
-        waiting = wait_for_seat(session, call.actor, run_id, pay_automatically=pays)
+        waiting = wait_for_seat(session, call.actor, order, pay_automatically=pays)
         return _placed(call, session, waiting)
 
 
 def _placed(call: Call, session: Session, enrollment: Enrollment) -> Response:
     purchase = Purchase(None, enrollment)
     return call.conclude(session, accepted(PurchaseOut, purchase, client_secret=None))
+
+
+def _order(call: Call, payment_id: UUID, run_id: UUID, body: dict[str, Any]) -> Order:
+    return Order(
+        payment_id=payment_id,
+        run_id=run_id,
+        method=body["payment"]["method"],
+        coupon_code=body.get("coupon"),
+        hold_seconds=call.use(Settings).seat_hold_seconds,
+        accepts_waitlist=body.get("wait", False),
+    )
 
 
 def _begin(
@@ -141,18 +148,9 @@ def _begin(
     offer_id: UUID | None = None,
 ) -> Begun | Response:
     """Do what is committed before a provider is asked; all of it when none has to be."""
-    method, token = body["payment"]["method"], body["payment"].get("token")
-    provider = provider_of(call, session) if method == "provider" else None
-    order = Order(
-        payment_id=payment_id,
-        run_id=run_id,
-        method=method,
-        coupon_code=body.get("coupon"),
-        provider=None if provider is None else provider.name,
-        hold_seconds=call.use(Settings).seat_hold_seconds,
-        accepts_waitlist=body.get("wait", False),
-        offer_id=offer_id,
-    )
+    order, token = _order(call, payment_id, run_id, body), body["payment"].get("token")
+    provider = provider_of(call, session) if order.method == "provider" else None
+    order = replace(order, provider=None if provider is None else provider.name, offer_id=offer_id)
     doorbell = call.use(Doorbell)
     purchase, attempt = start_purchase(session, doorbell, call.actor, order, token=token)
     if attempt is None and purchase.enrollment.state == "active":
@@ -170,7 +168,11 @@ def _finish(
     if provider is not None and attempt is not None:
         answer = ask(provider, attempt)
         if answer.status in ("failed", "canceled"):
-            raise PaymentDeclinedError.because(answer.code, _applying(doorbell, attempt, answer))
+            raise PaymentDeclinedError.because(
+                answer.code,
+                _applying(doorbell, attempt, answer),
+                offered_again_as=offered_again_as(purchase.enrollment),
+            )
         with call.transaction() as session:
             _apply(session, doorbell, attempt, answer)
             purchase = find_purchase(session, attempt.subject_id) or purchase
@@ -183,7 +185,11 @@ def _told(call: Call, purchase: Purchase, client_secret: str | None) -> Purchase
     if payment is None:
         return accepted(PurchaseOut, purchase, client_secret=None)
     if payment.state in ("failed", "canceled"):
-        raise PaymentDeclinedError.because(payment.failure_code, lambda _session: None)
+        raise PaymentDeclinedError.because(
+            payment.failure_code,
+            lambda _session: None,
+            offered_again_as=offered_again_as(enrollment),
+        )
     if enrollment.state in ("pending", "waitlisted"):
         return accepted(PurchaseOut, purchase, client_secret=client_secret)
     if enrollment.state in ENDED_STATES and payment.state == "succeeded":

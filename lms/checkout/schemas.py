@@ -62,15 +62,17 @@ class EnrollmentIn(Schema):
         load_default=False,
         metadata={
             "description": "Join the waiting list when the run is full. Money that arrives when the"
-            " held seat is gone waits for the next one then, and is not given back at once."
+            " held seat is gone waits for the next one then, and is not given back at once. Waiting"
+            " ends by itself (`cancelled`, for `waitlist_closed`) when the run takes no more"
+            " enrollments or is archived."
         },
     )
     pay_automatically = Boolean(
         load_default=False,
         metadata={
             "description": "While you wait for a seat or for approval nothing is paid. As soon as"
-            " the seat is yours, charge your wallet, up to the price of today; without this it is"
-            " offered to you."
+            " the seat is yours, charge your wallet, with the coupon and up to the price of today,"
+            " whatever the method; without this it is offered to you, and the coupon is not kept."
         },
     )
 

@@ -36,6 +36,7 @@ PURCHASE = {
         "percent": 0,
         "hold_until": None,
         "waitlisted_at": None,
+        "approved_at": None,
         "pay_automatically": False,
         "access_ends_at": None,
         "transferred_from_id": None,
@@ -87,7 +88,8 @@ def enroll_in_run(call: Call, run_id: UUID, body: dict[str, Any]) -> Purchase | 
     `coupon_not_for_run`, `coupon_currency_mismatch`, `coupon_not_yet_valid` (with `valid_from`),
     `coupon_expired` (with `valid_until`), `coupon_already_used`, `coupon_used_up`,
     `coupon_without_effect`: `GET /runs/{id}/price` tells beforehand. A coupon that leaves nothing
-    to pay makes the method `free`; it is not kept while you wait.
+    to pay makes the method `free`. While you wait for a seat or for approval a coupon is kept only
+    with `pay_automatically`; otherwise give it again when you accept, as the means of payment.
     """
     return purchasing.enroll(call, run_id, body)
 
@@ -114,7 +116,7 @@ def accept_offered_seat(
     `hold_until`: it came free while you waited, or was approved. Answers and refusals are those of
     `POST /runs/{id}/enrollments`, and 409 `offer_not_open` with `state`, `awaiting` and `lapsed_at`
     when there is no such offer (any more). When the provider declines the payment the offer stands:
-    as a new enrollment of yours, with the next `attempt`.
+    as a new enrollment of yours with the next `attempt`, which the 402 names in `offered_again_as`.
     """
     return purchasing.accept(call, enrollment_id, body)
 

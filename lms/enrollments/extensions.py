@@ -12,10 +12,11 @@ from lms.core import audit
 from lms.core.actor import Actor
 from lms.core.clock import rfc3339
 from lms.core.errors import InvalidInputError, NotFoundError
+from lms.core.ids import new_id
 from lms.courses.models import CourseRun
 from lms.courses.queries import taught_by
 from lms.enrollments.errors import NothingToExtendError
-from lms.enrollments.models import Enrollment
+from lms.enrollments.models import Enrollment, EnrollmentChange
 
 OPEN_STATES = ("active", "suspended", "completed")
 REMEDIES = {
@@ -88,6 +89,16 @@ def extend(
             raise _too_early(f"The seat is held until {rfc3339(before)} already; name a later one.")
     else:
         raise _nothing_to_extend(enrollment)
+    session.add(
+        EnrollmentChange(
+            id=new_id(),
+            enrollment_id=enrollment_id,
+            from_state=enrollment.state,
+            to_state=enrollment.state,
+            actor_id=actor.user_id,
+            reason="extended",
+        )
+    )
     audit.record(
         session,
         "enrollment.extend",

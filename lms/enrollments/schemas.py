@@ -52,6 +52,11 @@ class EnrollmentOut(Schema):
         allow_none=True,
         metadata={"description": "Since when one waited for a seat; null of who never did."},
     )
+    approved_at = UtcDateTime(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When staff approved it; null where that was not needed."},
+    )
     pay_automatically = ma.fields.Boolean(
         required=True,
         metadata={"description": "The wallet is charged as soon as the seat is yours."},
@@ -121,13 +126,21 @@ class WaitlistQuery(Schema):
     limit = QueryInteger(minimum=1, maximum=100, load_default=50, metadata={"example": 50})
 
 
+class WaitingOut(Schema):
+    """Somebody who waits for a seat."""
+
+    position = ma.fields.Integer(required=True, metadata={"description": "1 is next."})
+    learner_name = ma.fields.String(required=True, metadata={"example": "Lea Brandt"})
+    enrollment = ma.fields.Nested(EnrollmentOut, required=True)
+
+
 class WaitlistOut(Schema):
     """Who waits for a seat of a run, in the order in which they get one."""
 
     waitlisted = ma.fields.Integer(
         required=True, metadata={"description": "How many in all.", "example": 8}
     )
-    items = ma.fields.List(ma.fields.Nested(EnrollmentOut), required=True)
+    items = ma.fields.List(ma.fields.Nested(WaitingOut), required=True)
 
 
 class ExtensionIn(Schema):

@@ -15,6 +15,7 @@ from lms.courses import run_queries
 from lms.courses.models import RunSeats
 from lms.enrollments import queries
 from lms.enrollments.models import Enrollment
+from lms.users.models import User
 
 FIND_PLACE = text("""
     SELECT CASE WHEN e.state = 'waitlisted' THEN
@@ -54,11 +55,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Somebody who waits, as staff see them; position 1 is next."""
+
+    position: int
+    learner_name: str
+    enrollment: Enrollment
+
+
+@dataclass(frozen=True, slots=True)
 class Waitlist:
     """How many wait for a seat, and some of them in their order."""
 
     waitlisted: int
-    items: Sequence[Enrollment]
+    items: Sequence[Waiting]
 
 
 def place_of(session: Session, actor: Actor, enrollment_id: UUID) -> Place:
@@ -90,10 +100,12 @@ def waitlist_of(
     run_queries.taught_run(session, actor, run_id)
     waitlisted = session.scalars(select(RunSeats.waitlisted).where(RunSeats.run_id == run_id)).one()
     query = (
-        select(Enrollment)
+        select(Enrollment, User.name)
+        .join(User, User.id == Enrollment.user_id)
         .where(Enrollment.run_id == run_id, Enrollment.state == "waitlisted")
         .order_by(Enrollment.waitlisted_at, Enrollment.id)
         .offset(from_position - 1)
         .limit(limit)
     )
-    return Waitlist(waitlisted, session.scalars(query).all())
+    rows = enumerate(session.execute(query), start=from_position)
+    return Waitlist(waitlisted, [Waiting(position, row[1], row[0]) for position, row in rows])

@@ -46,13 +46,16 @@ HOLD_ENROLLMENT = text("SELECT id FROM enrollments WHERE id = :id FOR NO KEY UPD
 ENROLL_THERE = text("""
     WITH enrolled AS (
         INSERT INTO enrollments
-               (id, user_id, run_id, version_id, attempt, state, activated_at,
+               (id, user_id, run_id, version_id, attempt, state, activated_at, access_ends_at,
                 transferred_from_id)
         SELECT CAST(:new_id AS uuid), gone.user_id, CAST(:to_id AS uuid),
                CAST(:version_id AS uuid),
                (SELECT COALESCE(max(e.attempt), 0) + 1 FROM enrollments e
                  WHERE e.user_id = gone.user_id AND e.run_id = :to_id),
-               'active', gone.activated_at, gone.id
+               'active', gone.activated_at,
+               (SELECT gone.access_ends_at FROM course_runs r
+                 WHERE r.id = :to_id AND gone.access_ends_at > r.access_ends_at),
+               gone.id
           FROM enrollments gone
          WHERE gone.id = :id AND gone.state = 'active'
         ON CONFLICT DO NOTHING
@@ -122,7 +125,7 @@ def transfer(
         The enrollment in the other run.
 
     Raises:
-        NotFoundError: there is no such enrollment in a run that the actor teaches.
+        NotFoundError: there is no such enrollment in a run that the actor teaches, or no such run.
         ForbiddenError: the other run costs more than was paid, and the actor is not an admin.
         TransferNotPossibleError: the other run is none of the course that takes learners, or the
             learner is in it already.
@@ -201,7 +204,9 @@ def _hold_runs(session: Session, values: dict[str, Any]) -> tuple[Row[Any], Row[
         raise TransferNotPossibleError("same_run", "The learner is in this run already.")
     runs = {row.id: row for row in session.execute(HOLD_RUNS, values)}
     target, source = runs.get(values["to_id"]), runs[values["from_id"]]
-    if target is None or target.course_id != source.course_id:
+    if target is None:
+        raise NotFoundError("There is no such run.")
+    if target.course_id != source.course_id:
         raise TransferNotPossibleError(
             "other_course", "A learner is transferred to another run of the same course."
         )

@@ -22,6 +22,7 @@ class InsufficientFundsError(DomainError):
 
     kind = "payment_required"
     code = "insufficient_funds"
+    remedy = "Put more money into the wallet, or pay by the provider."
 
 
 class WalletTooEmptyError(ConflictError):
@@ -34,6 +35,7 @@ class WalletFrozenError(ConflictError):
     """The wallet owes what a reversed top-up took back beyond its balance; `owed` says how much."""
 
     code = "wallet_frozen"
+    remedy = "Deposit what is `owed`, or pay by the provider."
 
 
 class PaymentDeclinedError(RecordedRefusalError):
@@ -41,21 +43,27 @@ class PaymentDeclinedError(RecordedRefusalError):
 
     kind: ClassVar[Kind] = "payment_required"
     code: ClassVar[str] = "payment_declined"
+    remedy: ClassVar[str | None] = "Pay by another means of payment."
 
     @classmethod
     def because(
-        cls, decline_code: str | None, record: Callable[[Session], None]
+        cls,
+        decline_code: str | None,
+        record: Callable[[Session], None],
+        **further: str | None,
     ) -> PaymentDeclinedError:
         """Make the refusal of a declined payment.
 
         Args:
             decline_code: the provider's reason.
             record: applies the decline: nothing live stays behind.
+            further: members of the problem; what is None is left out.
         """
         return cls(
             "The payment was declined; try another means of payment.",
             record=record,
             decline_code=decline_code,
+            **{name: value for name, value in further.items() if value is not None},
         )
 
 
@@ -63,6 +71,7 @@ class CurrencyMismatchError(ConflictError):
     """The amount is in another currency than wallet or payment; nothing is converted silently."""
 
     code = "currency_mismatch"
+    remedy = "Use the currency in `expected`."
 
 
 class TopUpTooLargeError(InvalidInputError):
@@ -108,6 +117,7 @@ class ProviderNotConfiguredError(ConflictError):
     """The organization has no payment provider, so only wallets and free runs work."""
 
     code = "provider_not_configured"
+    remedy = "Enter an account at a provider, or pay from the wallet."
 
 
 class ProviderAwayError(DomainError):
@@ -157,12 +167,14 @@ class NotRefundableError(ConflictError):
     """
 
     code = "not_refundable"
+    remedy = "Give back no more than is `left`."
 
 
 class PaymentDisputedError(ConflictError):
     """The payer contests the payment, so its bank has the money; `disputed_at` says since when."""
 
     code = "payment_disputed"
+    remedy = "Wait until the bank has decided."
 
 
 class InvalidWebhookError(DomainError):

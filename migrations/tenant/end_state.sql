@@ -660,6 +660,7 @@ CREATE TABLE enrollments (
 	waitlisted_at TIMESTAMP WITH TIME ZONE, 
 	accepts_waitlist BOOLEAN DEFAULT false NOT NULL, 
 	autopay_amount BIGINT, 
+	autopay_coupon TEXT, 
 	approved_at TIMESTAMP WITH TIME ZONE, 
 	offered_until TIMESTAMP WITH TIME ZONE, 
 	access_ends_at TIMESTAMP WITH TIME ZONE, 

@@ -67,7 +67,7 @@ def test_ten_of_two_hundred_have_a_seat_and_the_others_wait_in_order(
             "items"
         ]
     ]
-    since = [one["waitlisted_at"] for one in waiting]
+    since = [one["enrollment"]["waitlisted_at"] for one in waiting]
     assert (len(since), since) == (STUDENTS - SEATS, sorted(since))
     academy.assert_books_balance()
 
@@ -82,7 +82,10 @@ def test_twenty_who_leave_at_once_make_room_for_exactly_twenty(
     waiting = [academy.person() for _ in range(LEAVING + 10)]
     for student in waiting:
         assert ask(student, run_id) == "waitlisted"
-    order = [one["id"] for one in teacher.get(f"/runs/{run_id}/waitlist", limit="100")["items"]]
+    order = [
+        one["enrollment"]["id"]
+        for one in teacher.get(f"/runs/{run_id}/waitlist", limit="100")["items"]
+    ]
 
     together(LEAVING, lambda number: seated[number].post(f"/enrollments/{ids[number]}/withdraw"))
 

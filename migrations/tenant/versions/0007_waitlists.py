@@ -27,6 +27,7 @@ def upgrade() -> None:
     op.add_column("enrollments", sa.Column("awaiting", sa.Text(), nullable=True))
     op.add_column("enrollments", _switch("accepts_waitlist"))
     op.add_column("enrollments", sa.Column("autopay_amount", sa.BigInteger(), nullable=True))
+    op.add_column("enrollments", sa.Column("autopay_coupon", sa.Text(), nullable=True))
     for name in ("waitlisted_at", "approved_at", "offered_until", "access_ends_at"):
         op.add_column("enrollments", sa.Column(name, moment, nullable=True))
     op.add_column("enrollments", sa.Column("transferred_from_id", sa.Uuid(), nullable=True))

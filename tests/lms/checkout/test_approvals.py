@@ -126,6 +126,46 @@ def test_who_teaches_the_run_decides(academy: Academy) -> None:
     assert answer.get_json()["state"] == "active"
 
 
+def test_what_is_not_accepted_yet_is_taken_back_by_who_teaches_the_run(academy: Academy) -> None:
+    teacher = academy.person("instructor")
+    run_id = academy.run(capacity=1, approval_required=True, teacher=teacher)
+    enrollment_id = ask(academy, academy.person(), run_id).get_json()["enrollment"]["id"]
+    path = f"/enrollments/{enrollment_id}"
+    assert academy.post(f"{path}/approve", teacher).get_json()["awaiting"] == "offer"
+    assert academy.post(f"{path}/decline", teacher, BECAUSE).get_json()["state"] == "cancelled"
+    assert academy.seats_taken(run_id) == 0
+
+
+def test_where_nothing_is_approved_nobody_who_waits_is(academy: Academy) -> None:
+    run_id = academy.run(price=0, capacity=1)
+    academy.enroll(academy.person(), run_id, "free")
+    waiting_id = wait(academy, academy.person(), run_id, "free")
+    answer = academy.post(f"/enrollments/{waiting_id}/approve", academy.person("admin"))
+    assert answer.get_json()["code"] == "nothing_to_approve"
+
+
+def test_requests_are_checked_as_purchases_are(academy: Academy) -> None:
+    run_id = academy.run(price=0, approval_required=True)
+    wrong = ask(academy, academy.person(), run_id, "wallet").get_json()
+    assert wrong["code"] == "payment_method_not_possible"
+    unknown = ask(academy, academy.person(), run_id, "free", coupon="NONE").get_json()
+    assert unknown["code"] == "coupon_unknown"
+
+
+def test_staff_are_told_what_stands_in_the_way_of_enrolling_somebody(academy: Academy) -> None:
+    run_id, person, enrollment_id = request(academy, price=0)
+    admin, path = academy.person("admin"), f"/runs/{run_id}/learners"
+    body = {"user_id": str(person.id), "reason": "On the list."}
+    there = academy.post(path, admin, body).get_json()
+    assert (there["code"], there["enrollment_id"]) == ("already_enrolled", enrollment_id)
+    assert (there["awaiting"], there["remedy"]) == (
+        "approval",
+        "Approve the enrollment that there is.",
+    )
+    other = {**body, "user_id": str(academy.person().id)}
+    assert academy.post(path, admin, other).get_json()["code"] == "run_full"
+
+
 def test_staff_enroll_without_approval(academy: Academy) -> None:
     run_id = academy.run(price=0, approval_required=True)
     body = {"user_id": str(academy.person().id), "reason": "On the list."}

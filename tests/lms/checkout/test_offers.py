@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests.lms.checkout.waiting import (
 
 
 def offered(
-    academy: Academy, *, money: int = 0, price: int = PRICE, **body: bool
+    academy: Academy, *, money: int = 0, price: int = PRICE, **body: Any
 ) -> tuple[Person, str]:
     """Somebody who waited, and was offered the seat that came free."""
     run_id, first, first_id = full_run(academy, price=price)
@@ -116,6 +117,9 @@ def test_a_declined_card_does_not_cost_the_offer(academy: Academy) -> None:
     answer = accept(academy, person, enrollment_id, "provider", token="tok_declined")
     assert (answer.status_code, answer.get_json()["code"]) == (402, "payment_declined")
     newest, *_ = academy.get("/enrollments", person).get_json()["items"]
+    assert answer.get_json()["offered_again_as"] == newest["id"]
+    old = accept(academy, person, enrollment_id).get_json()
+    assert (old["code"], old["enrollment_id"]) == ("offer_not_open", newest["id"])
     assert (newest["state"], newest["awaiting"], newest["attempt"]) == ("pending", "offer", 2)
     assert newest["hold_until"] == until
     assert academy.work(EXPIRE_ENROLLMENT, newest["id"])
@@ -134,7 +138,8 @@ def test_a_lapsed_offer_goes_to_the_next(academy: Academy) -> None:
     assert history(academy, second_id)[-1] == "offer_lapsed"
     offer(academy, run_id)
     assert stands(academy, third_id) == ("pending", "offer")
-    assert accept(academy, second, second_id).get_json()["code"] == "offer_not_open"
+    problem = accept(academy, second, second_id).get_json()
+    assert (problem["code"], problem["lapsed_at"] is None) == ("offer_not_open", False)
 
 
 def test_an_offer_is_over_at_its_moment_also_before_it_is_swept(academy: Academy) -> None:
@@ -200,6 +205,50 @@ def test_who_did_not_agree_is_not_charged(academy: Academy) -> None:
     assert academy.balance(person) == PRICE
 
 
+def test_a_coupon_is_kept_for_who_is_charged_at_once(academy: Academy) -> None:
+    code = academy.coupon(percent_off=50)
+    person, enrollment_id = offered(academy, money=PRICE, pay_automatically=True, coupon=code)
+    assert stands(academy, enrollment_id) == ("active", None)
+    assert (academy.balance(person), academy.coupon_uses(code)) == (PRICE // 2, 1)
+    academy.assert_books_balance()
+
+
+def test_a_coupon_that_is_not_taken_any_more_leaves_the_offer(academy: Academy) -> None:
+    code = academy.coupon(percent_off=50)
+    run_id, first, first_id = full_run(academy)
+    person = academy.person(money=PRICE)
+    enrollment_id = wait(academy, person, run_id, pay_automatically=True, coupon=code)
+    academy.execute_as_owner("UPDATE coupons SET is_active = false WHERE code = :code", code=code)
+    leave(academy, first, first_id)
+    offer(academy, run_id)
+    assert (stands(academy, enrollment_id), academy.balance(person)) == (
+        ("pending", "offer"),
+        PRICE,
+    )
+
+
+def test_what_the_platform_does_by_itself_names_nobody(academy: Academy) -> None:
+    person, enrollment_id = offered(academy, money=PRICE, pay_automatically=True)
+    changes = academy.get(f"/enrollments/{enrollment_id}/changes", person).get_json()["items"]
+    assert [(one["reason"], one["actor_id"]) for one in changes] == [
+        ("run_full", str(person.id)),
+        ("offered", None),
+        ("paid", None),
+    ]
+
+
+@pytest.mark.parametrize("state", ["waitlisted", "active"])
+def test_where_no_offer_is_the_remedy_fits(academy: Academy, state: str) -> None:
+    run_id, first, first_id = full_run(academy)
+    waiting = academy.person()
+    waiting_id = wait(academy, waiting, run_id)
+    person, enrollment_id = (waiting, waiting_id) if state == "waitlisted" else (first, first_id)
+    problem = accept(academy, person, enrollment_id).get_json()
+    assert problem["code"] == "offer_not_open"
+    expected = {"waitlisted": "in your turn", "active": "the seat is yours"}[state]
+    assert expected in problem["remedy"]
+
+
 def test_whom_the_wallet_does_not_pay_keeps_the_offer(academy: Academy) -> None:
     _, enrollment_id = offered(academy, money=PRICE - 1, pay_automatically=True)
     academy.do_work(TAKE_OFFER, enrollment_id)
@@ -215,7 +264,7 @@ def test_nobody_is_charged_more_than_they_agreed_to(academy: Academy) -> None:
     )
     leave(academy, first, first_id)
     offer(academy, run_id)
-    assert academy.work(TAKE_OFFER, enrollment_id) == []
+    academy.do_work(TAKE_OFFER, enrollment_id)
     assert (stands(academy, enrollment_id), academy.balance(person)) == (
         ("pending", "offer"),
         2 * PRICE,

@@ -250,7 +250,9 @@ class SeatMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_is_overtaken(self) -> None:
         answer = self.academy.get(f"/runs/{self.run_id}/waitlist", self.admin).get_json()
-        assert [one["id"] for one in answer["items"]] == [self.ids[number] for number in self.line]
+        assert [one["enrollment"]["id"] for one in answer["items"]] == [
+            self.ids[number] for number in self.line
+        ]
 
     @invariant()
     def a_free_seat_is_looked_after_while_somebody_waits(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from lms.checkout.reconcile.operations import reconcile
+from lms.core.clock import now
 from lms.core.queue import CANCEL_RUN, OFFER_SEATS
 from lms.courses.models import Lesson
 from lms.courses.operations import content, versions
@@ -263,7 +265,7 @@ def test_what_is_not_possible_says_why(cohorts: Cohorts) -> None:
     draft = cohorts.run(state="draft")
     assert cohorts.transfer(first_id, cohorts.day).get_json()["reason"] == "same_run"
     assert cohorts.transfer(first_id, other_course).get_json()["reason"] == "other_course"
-    assert cohorts.transfer(first_id, UUID(first_id)).get_json()["reason"] == "other_course"
+    assert cohorts.transfer(first_id, UUID(first_id)).status_code == 404
     not_open = cohorts.transfer(first_id, draft).get_json()
     assert (not_open["reason"], not_open["run_state"]) == ("run_not_open", "draft")
     there_id = cohorts.enroll(person, cohorts.evening)
@@ -278,6 +280,17 @@ def test_only_who_is_active_is_transferred(cohorts: Cohorts) -> None:
     academy.post(f"/enrollments/{first_id}/suspend", cohorts.teacher, {"reason": "Paused."})
     answer = cohorts.transfer(first_id)
     assert (answer.status_code, answer.get_json()["code"]) == (409, "transition_not_allowed")
+
+
+def test_more_time_goes_along(cohorts: Cohorts) -> None:
+    academy, today = cohorts.academy, now()
+    day, evening = (cohorts.run(access_ends_at=today + timedelta(days=days)) for days in (100, 200))
+    first_id = cohorts.enroll(academy.person(), day)
+    until = today + timedelta(days=300)
+    body = {"until": until.isoformat(), "reason": "Was ill."}
+    academy.post(f"/enrollments/{first_id}/extend", cohorts.teacher, body)
+    second = cohorts.transfer(first_id, evening).get_json()
+    assert datetime.fromisoformat(second["access_ends_at"]) == until
 
 
 def test_who_does_not_teach_the_course_transfers_nobody(cohorts: Cohorts) -> None:

@@ -104,9 +104,9 @@ def test_staff_read_the_list_in_its_order(academy: Academy) -> None:
     ids = [wait(academy, academy.person(), run_id) for _ in range(3)]
     admin, path = academy.person("admin"), f"/runs/{run_id}/waitlist"
     answer = academy.get(path, admin).get_json()
-    assert (answer["waitlisted"], [one["id"] for one in answer["items"]]) == (3, ids)
+    assert (answer["waitlisted"], [one["enrollment"]["id"] for one in answer["items"]]) == (3, ids)
     part = academy.get(path, admin, from_position="2", limit="1").get_json()
-    assert [one["id"] for one in part["items"]] == ids[1:2]
+    assert [(one["position"], one["enrollment"]["id"]) for one in part["items"]] == [(2, ids[1])]
     assert academy.get(path, academy.person("instructor")).status_code == 404
     assert academy.get(path, academy.person()).status_code == 403
 

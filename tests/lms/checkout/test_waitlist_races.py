@@ -223,10 +223,11 @@ def test_who_joins_at_the_last_moment_does_not_wait_for_ever(academy: Academy) -
         id=run_id,
     )
     joined, person = threading.Event(), academy.person()
+    order = Order(payment_id=new_id(), run_id=run_id, method="wallet")
 
     def joining() -> None:
         with academy.database.transaction(academy.scope) as session:
-            wait_for_seat(session, person.actor, run_id, pay_automatically=False)
+            wait_for_seat(session, person.actor, order, pay_automatically=False)
             joined.set()
             time.sleep(1)
 
