@@ -109,7 +109,8 @@ CREATE: LiteralString = """
                 'attempt', place.attempt, 'state', 'active', 'awaiting', NULL, 'percent', 0,
                 'hold_until', NULL, 'waitlisted_at', NULL, 'approved_at', NULL,
                 'pay_automatically', false, 'access_ends_at', NULL,
-                'transferred_from_id', NULL, 'activated_at', now(), 'completed_at', NULL, 'ended_at', NULL, 'created_at', now()),
+                'transferred_from_id', NULL, 'activated_at', now(), 'completed_at', NULL,
+                'ended_at', NULL, 'created_at', now()),
             'payment', json_build_object(
                 'id', the_payment, 'user_id', the_user, 'run_id', the_run,
                 'amount', json_build_object(

@@ -65,6 +65,7 @@ def decline_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) ->
     """Decline a request for approval, take an offer or an invitation back, or end a waiting.
 
     For those who teach the run, and admins. The enrollment is cancelled, and money that waited with
-    it goes back. Of what is paid, or just being paid, see `withdraw`. 409 `nothing_to_approve`, with `state` and `awaiting`, for any other.
+    it goes back. Of what is paid, or just being paid, see `withdraw`. 409
+    `nothing_to_approve`, with `state` and `awaiting`, for any other.
     """
     return approvals.decline(call.session, call.use(Doorbell), call.actor, enrollment_id, **body)

@@ -20,7 +20,6 @@ from lms.courses import run_queries
 from lms.enrollments.models import Enrollment
 from lms.users.models import User
 
-
 STAFF_REMEDIES = {
     "approval": "Approve the enrollment that there is.",
     "waitlisted": "Make the run's capacity larger: the next seat is offered to who waits longest.",

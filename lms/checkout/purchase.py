@@ -27,7 +27,6 @@ from lms.enrollments.models import Enrollment
 from lms.payments import receipts
 from lms.payments.models import Payment
 
-
 NO_SIGN_IN = UUID(int=0)
 """Of a learner for whom the platform acts, as they agreed to."""
 

@@ -21,9 +21,9 @@ class Enrollment(TenantBase):
     says for what it is `awaiting`; `hold_until` is the moment at which an unpaid seat is given
     back, `offered_until` that of the offer which it was. While waitlisted, its place is that of
     `waitlisted_at`; `autopay_amount` is up to what price, in minor units of the run's currency, the
-    learner agreed to be charged from the wallet when a seat comes free, with `autopay_coupon`. `accepts_waitlist`: money
-    that comes too late for the seat waits for another. `access_ends_at` is this learner's own end
-    of access, which goes before the run's.
+    learner agreed to be charged from the wallet when a seat comes free, with `autopay_coupon`.
+    `accepts_waitlist`: money that comes too late for the seat waits for another. `access_ends_at`
+    is this learner's own end of access, which goes before the run's.
     """
 
     __tablename__ = "enrollments"

@@ -33,9 +33,10 @@ def transfer_enrollment(call: Call, body: dict[str, Any], enrollment_id: UUID) -
     For those who teach the course, and admins. The answer is the enrollment in the other run, with
     `transferred_from_id`; the earlier one is `transferred`, and its seat is free. Progress goes
     along by lesson lineage and counts in the other run's version, and so does the payment, with
-    its refund policy; a learner's own end of access, where it is later than the other run's. Nothing
-    is charged or given back, whatever the other run costs: only admins transfer to one that costs
-    more than was paid (403 with `required`). 409 `transfer_not_possible` with the `reason`:
+    its refund policy; a learner's own end of access, where it is later than the other run's.
+    Nothing is charged or given back, whatever the other run costs: only admins transfer to one
+    that costs more than was paid (403 with `required`). 409
+    `transfer_not_possible` with the `reason`:
     `same_run`, `other_course`, `run_not_open` (with `run_state`) or `already_enrolled` (with
     `enrollment_id`); `run_full` with `capacity` and `waitlisted`; `transition_not_allowed` when the
     enrollment is not active.
