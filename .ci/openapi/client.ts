@@ -53,14 +53,17 @@ export async function rename(courseId: string, title: string): Promise<Schemas["
   return data;
 }
 
-/** Enroll and pay from the wallet; the same key may be sent again after a broken connection. */
-export async function enroll(runId: string, key: string): Promise<Money> {
+/**
+ * Enroll and pay from the wallet; the same key may be sent again after a broken connection. Null
+ * while nothing is paid yet: the run's learners are approved.
+ */
+export async function enroll(runId: string, key: string): Promise<Money | null> {
   const { data, error } = await academy.POST("/api/v1/runs/{run_id}/enrollments", {
     params: { path: { run_id: runId }, header: { "Idempotency-Key": key } },
     body: { payment: { method: "wallet" } },
   });
   if (error) throw new Error(explain(error));
-  return data.payment.amount;
+  return data.payment?.amount ?? null;
 }
 
 export async function organizations(): Promise<PlatformComponents["schemas"]["OrganizationOut"][]> {

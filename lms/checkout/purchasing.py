@@ -95,7 +95,7 @@ def _seat_or_place(call: Call, run_id: UUID, body: dict[str, Any]) -> Begun | Re
         with call.transaction() as session:
             has_room = make_room(session, run_id)
         if not has_room:
-            if not body["wait"]:
+            if not body.get("wait"):
                 break
             with suppress(SeatFreeError):
                 return _wait(call, run_id, body)
@@ -109,7 +109,7 @@ def _take_seat(call: Call, run_id: UUID, body: dict[str, Any]) -> Begun | Respon
     except ApprovalRequiredError:
         with call.transaction() as session:
             order = _order(call, claimed_subject(call, session), run_id, body)
-            pays = body["pay_automatically"]
+            pays = body.get("pay_automatically", False)
             requested = request_approval(session, call.actor, order, pay_automatically=pays)
             return _placed(call, session, requested)
 
@@ -117,7 +117,7 @@ def _take_seat(call: Call, run_id: UUID, body: dict[str, Any]) -> Begun | Respon
 def _wait(call: Call, run_id: UUID, body: dict[str, Any]) -> Response:
     with call.transaction() as session:
         order = _order(call, claimed_subject(call, session), run_id, body)
-        pays = body["pay_automatically"]
+        pays = body.get("pay_automatically", False)
         waiting = wait_for_seat(session, call.actor, order, pay_automatically=pays)
         return _placed(call, session, waiting)
 

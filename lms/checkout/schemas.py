@@ -59,7 +59,6 @@ class EnrollmentIn(Schema):
     )
 
     wait = Boolean(
-        load_default=False,
         metadata={
             "description": "Join the waiting list when the run is full. Money that arrives when the"
             " held seat is gone waits for the next one then, and is not given back at once. Waiting"
@@ -68,7 +67,6 @@ class EnrollmentIn(Schema):
         },
     )
     pay_automatically = Boolean(
-        load_default=False,
         metadata={
             "description": "While you wait for a seat or for approval nothing is paid. As soon as"
             " the seat is yours, charge your wallet, with the coupon and up to the price of today,"

@@ -97,7 +97,7 @@ class CourseRunIn(Schema):
         },
     )
     refund_policy = _refund_policy(load_default=list)
-    approval_required = Boolean(load_default=False, metadata={"description": APPROVAL})
+    approval_required = Boolean(metadata={"description": APPROVAL})
 
 
 class CourseRunPatch(Schema):
