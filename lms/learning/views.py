@@ -14,6 +14,7 @@ from lms.core.errors import NotFoundError
 from lms.core.storage.base import ObjectNotFound, Storage
 from lms.http.blueprint import PUBLIC, Prepared, TenantBlueprint
 from lms.http.call import Call
+from lms.http.sharing import share_with_any_origin
 from lms.learning import access, operations, queries
 from lms.learning.errors import VideoNotReadyError
 from lms.learning.lessons import find_lesson
@@ -43,6 +44,7 @@ blp = TenantBlueprint(
     __name__,
     description="What an enrolled learner does: content, playback, downloads, progress.",
 )
+share_with_any_origin(blp, below="/playback/")
 
 
 @blp.operation(
@@ -280,8 +282,7 @@ def _media_url(call: Call, key: str, expires_at: datetime, content_type: str | N
 
 
 def _playlist(text: str) -> Response:
-    """Answer a playlist to players of any origin; it holds secrets, so nobody keeps it."""
+    """Answer a playlist; it holds secrets, so nobody keeps it."""
     response = Response(text, content_type=PLAYLIST_TYPE)
-    response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "private, no-store"
     return response

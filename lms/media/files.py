@@ -21,18 +21,6 @@ from lms.core.storage.disposition import content_disposition
 from lms.core.storage.local import LocalStorage
 from lms.media.errors import StorageAwayError, UploadGoneError, WrongPartSizeError
 
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Disposition, Content-Length, "
-    "Content-Range, ETag",
-}
-"""A player on another origin may read; no credentials are involved, the address is the secret."""
-
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, HEAD, PUT, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, If-Match, If-None-Match, If-Range, Range",
-    "Access-Control-Max-Age": "7200",
-}
 _SHOWN_INLINE = ("video/", "audio/", "image/jpeg", "image/png", "image/gif", "image/webp")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response
 
 from lms.core.storage.base import Storage
 from lms.http.blueprint import PUBLIC, TenantBlueprint
 from lms.http.call import Call
+from lms.http.sharing import share_with_any_origin
 from lms.media import files
 
 blp = TenantBlueprint(
@@ -15,6 +16,7 @@ blp = TenantBlueprint(
     description="Bytes behind signed addresses, where uploads are kept by the academy itself.",
 )
 FILES = "/files/<token>"
+share_with_any_origin(blp, below="/files/")
 
 
 @blp.operation(
@@ -66,13 +68,3 @@ def write_file_part(call: Call, token: str) -> None:
     """
     storage, claim = files.part_claim(call.use(Storage), call.organization_id, token)
     files.receive(storage, claim, call.request)
-
-
-@blp.after_request
-def _share_files(response: Response) -> Response:
-    """Let players of other origins read and write signed addresses."""
-    if request.endpoint in (f"{blp.name}.readFile", f"{blp.name}.writeFilePart"):
-        response.headers.update(files.CORS)
-        if request.method == "OPTIONS":
-            response.headers.update(files.PREFLIGHT)
-    return response

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -32,6 +33,12 @@ class OnlineAcademy:
     stand: Stand
     organization_id: UUID
     slug: str
+
+    @property
+    def authority(self) -> str:
+        """Host and port of its API, as browsers name it; links come back with them."""
+        port = urlsplit(self.stand.base_url).port
+        return f"{self.slug}.{self.stand.settings.base_domain}:{port}"
 
     def person(self, account_type: AccountType = "student", *, money: int = 0) -> Member:
         """Make a signed-in user, who deposits money through the provider."""
@@ -117,7 +124,7 @@ class Member:
                 method,
                 f"{stand.base_url}/api/v1{path}",
                 headers={
-                    "Host": f"{self.academy.slug}.{stand.settings.base_domain}",
+                    "Host": self.academy.authority,
                     "Idempotency-Key": str(uuid4()),
                     **self.person.headers,
                     **(headers or {}),

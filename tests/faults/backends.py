@@ -40,7 +40,12 @@ def start_store(supervisor: Supervisor) -> int:
     """Start an S3 server in a process of its own; returns its port."""
     port = free_port()
     program = str(Path(sys.executable).with_name("moto_server"))
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        # Otherwise it lets pages of every origin in, whatever the bucket's rule says.
+        "MOTO_DISABLE_GLOBAL_CORS": "1",
+    }
     supervisor.start("store", [program, "--host", "127.0.0.1", "--port", str(port)], environment)
     return port
 

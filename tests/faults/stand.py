@@ -193,13 +193,21 @@ def fresh_slug(name: str) -> str:
 
 
 @contextmanager
-def running_stand(folder: Path, *, media_workers: int = 2, api_workers: int = 2) -> Iterator[Stand]:
+def running_stand(
+    folder: Path,
+    *,
+    media_workers: int = 2,
+    api_workers: int = 2,
+    other_settings: Mapping[str, str] | None = None,
+) -> Iterator[Stand]:
     """Start a stand and end everything of it afterwards.
 
     Args:
         folder: for its data and logs; a path that an unprivileged user may enter.
         media_workers: how many workers serve the queue `media`; one serves `default`.
         api_workers: how many processes serve the API.
+        other_settings: environment variables instead of the usual ones; an empty one counts as
+            unset.
     """
     said: list[str] = []
     postgres, redis = (
@@ -220,7 +228,8 @@ def running_stand(folder: Path, *, media_workers: int = 2, api_workers: int = 2)
         redis.start()
         proxy = stack.enter_context(Proxy(s3_port))
         gate = stack.enter_context(Gate(start_sandbox(supervisor, folder)))
-        environment = _environment(folder, postgres, redis, proxy.url, gate.url)
+        usual = _environment(folder, postgres, redis, proxy.url, gate.url)
+        environment = {**usual, **(other_settings or {})}
         read = Settings.from_environment(environment)
         migrator.upgrade_platform(postgres.admin_url, read.database_url)
         database, app = create_database(read), create_app(read)

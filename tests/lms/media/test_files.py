@@ -137,16 +137,10 @@ def test_the_document_says_what_reading_with_ranges_and_conditions_answers(app: 
 
 
 def test_a_player_of_another_origin_may_read_ranges(client: FlaskClient, url: str) -> None:
-    preflight = client.options(
-        url, headers={"Origin": "https://play.example", "Access-Control-Request-Headers": "range"}
-    )
-    assert preflight.status_code == 200
-    assert preflight.headers["Access-Control-Allow-Origin"] == "*"
-    assert "Range" in preflight.headers["Access-Control-Allow-Headers"]
-    assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
     answer = get(client, url, Range="bytes=0-1")
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
-    assert "Content-Range" in answer.headers["Access-Control-Expose-Headers"]
+    exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+    assert {"Accept-Ranges", "Content-Range", "ETag"} <= exposed
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
