@@ -87,6 +87,11 @@ def _convert(context: JobContext, claim: Claim, source: _Source) -> None:
             code, message = error.code, error.message
             context.patiently(lambda: _refuse(context, claim, code, message))
             return
+        log.info(
+            "video_converted",
+            copied=[one.label for one in encoded.renditions if one.is_copy],
+            cpu_seconds=encoded.cpu_seconds,
+        )
         with lease.kept():
             finished = _store(context.storage, source, encoded)
     context.patiently(lambda: _publish(context, claim, finished))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class EncodedRendition:
-    """One rung, encoded and verified.
+    """One rung, made and verified.
 
     Attributes:
         label: as "720p".
@@ -21,6 +21,7 @@ class EncodedRendition:
         average_bandwidth: AVERAGE-BANDWIDTH, bits per second.
         codecs: CODECS (RFC 6381), as "avc1.640028,mp4a.40.2".
         frame_rate: frames per second.
+        is_copy: whether its picture is the source's own, not encoded again.
     """
 
     label: str
@@ -33,6 +34,7 @@ class EncodedRendition:
     average_bandwidth: int
     codecs: str
     frame_rate: float
+    is_copy: bool
 
 
 @dataclass(frozen=True, slots=True)

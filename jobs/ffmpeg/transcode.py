@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
+import structlog
 
-from jobs.ffmpeg import command, failures, ladder, process
+from jobs.ffmpeg import command, failures, ladder, process, remux
 from jobs.ffmpeg.errors import PermanentMediaError, TransientMediaError
 from jobs.ffmpeg.ladder import Rung
 from jobs.ffmpeg.limits import Limits
@@ -21,7 +23,7 @@ from jobs.ffmpeg.probe import probe
 from jobs.ffmpeg.rate import constant_rate
 from jobs.ffmpeg.results import Encoded, EncodedRendition
 from jobs.ffmpeg.source import Source
-from jobs.ffmpeg.verify import Track, tolerance_seconds, verify
+from jobs.ffmpeg.verify import Track, require_alignment, tolerance_seconds, verify
 
 __all__ = [
     "Encoded",
@@ -31,6 +33,8 @@ __all__ = [
     "TransientMediaError",
     "transcode",
 ]
+
+log = structlog.get_logger()
 
 _PROBED, _ENCODED, _VERIFIED = 0.01, 0.96, 0.98
 """How far the work is after each step; encoding is nearly all of it."""
@@ -49,7 +53,7 @@ def transcode(
     tick_seconds: float,
     ffmpeg: str | None = None,
 ) -> Encoded:
-    """Encode a video in every size of the ladder that is not larger than itself.
+    """Make a video in every size of the ladder that is not larger than itself.
 
     Args:
         source: the uploaded file; its name and type are not trusted.
@@ -75,12 +79,7 @@ def transcode(
         found.width, found.height, found.sample_aspect, found.rotation
     )
     _refuse(found, width, height, run.limits)
-    rungs = ladder.rungs(width, height, short_sides)
-    run.encode(source, found, rungs)
-    renditions = tuple(
-        _rendition(workdir, rung, track, playlist)
-        for rung, (track, playlist) in zip(rungs, run.verify(found, rungs), strict=True)
-    )
+    renditions = _make(run, source, found, ladder.rungs(width, height, short_sides))
     poster = run.poster(renditions, found.duration_seconds)
     run.advance(1.0)
     return Encoded(
@@ -107,6 +106,19 @@ def _refuse(found: Source, width: int, height: int, limits: Limits) -> None:
         raise PermanentMediaError("too_small", message)
 
 
+def _make(
+    run: _Run, source: Path, found: Source, rungs: Sequence[Rung]
+) -> tuple[EncodedRendition, ...]:
+    """Make the renditions: the largest from the source's own picture where that fits and works."""
+    if remux.fits(found, rungs[0], constant_rate(found.frame_rate)):
+        try:
+            return run.renditions(source, found, rungs, copies_top=True)
+        except PermanentMediaError as error:
+            # An encoder mends what a copy carries along.
+            log.info("copy_refused", code=error.code, detail=error.detail[-2000:])
+    return run.renditions(source, found, rungs, copies_top=False)
+
+
 def _rendition(workdir: Path, rung: Rung, track: Track, playlist: Playlist) -> EncodedRendition:
     media = workdir / command.media_name(rung)
     return EncodedRendition(
@@ -120,6 +132,7 @@ def _rendition(workdir: Path, rung: Rung, track: Track, playlist: Playlist) -> E
         average_bandwidth=playlist.average_bandwidth(),
         codecs=track.codecs,
         frame_rate=track.frame_rate,
+        is_copy=False,
     )
 
 
@@ -170,7 +183,26 @@ class _Run:
         self.advance(_PROBED)
         return found
 
-    def encode(self, source: Path, found: Source, rungs: Sequence[Rung]) -> None:
+    def renditions(
+        self, source: Path, found: Source, rungs: Sequence[Rung], *, copies_top: bool
+    ) -> tuple[EncodedRendition, ...]:
+        """Run the one ffmpeg and verify what it made, the largest rung first."""
+        self.encode(source, found, rungs, copies_top=copies_top)
+        checked = self.verify(found, rungs)
+        made = tuple(
+            _rendition(self._workdir, rung, track, playlist)
+            for rung, (track, playlist) in zip(rungs, checked, strict=True)
+        )
+        if not copies_top:
+            return made
+        require_alignment(checked)
+        # A copy's clock may tick in milliseconds only, which blurs the rate.
+        rate = float(constant_rate(found.frame_rate))
+        return (replace(made[0], is_copy=True, frame_rate=rate), *made[1:])
+
+    def encode(
+        self, source: Path, found: Source, rungs: Sequence[Rung], *, copies_top: bool
+    ) -> None:
         """Run the one ffmpeg."""
         stated = found.duration_seconds
         line = command.encode_command(
@@ -183,6 +215,7 @@ class _Run:
             read_seconds=stated + tolerance_seconds(stated),
             max_pixels=self.limits.max_pixels,
             tone_map=found.is_hdr and self._can_tone_map(),
+            copies_top=copies_top,
         )
         self._moved = time.monotonic()
         self._execute(
