@@ -17,6 +17,7 @@ import ffmpeg
 from ffmpeg.nodes import FilterableStream, OutputStream
 
 from jobs.ffmpeg.demuxing import file_url, safe_options
+from jobs.ffmpeg.filters import apply, split
 from jobs.ffmpeg.ladder import BUFFER_SECONDS, KEYFRAME_SECONDS, Rung, max_rate
 from jobs.ffmpeg.rate import MAX_RATE
 from jobs.ffmpeg.remux import AUDIO_SAMPLE_RATE, LONGER_SOUND_SECONDS
@@ -110,40 +111,6 @@ def encode_command(
     return cast("list[str]", ffmpeg.compile(everything, cmd=executable, overwrite_output=True))
 
 
-def poster_command(executable: str, path: Path, seconds: float, name: str) -> list[str]:
-    """Build the command that makes a poster from a rendition.
-
-    Args:
-        executable: ffmpeg.
-        path: a rendition's media file.
-        seconds: where to look for a telling picture.
-        name: the JPEG to write, relative to the working directory.
-    """
-    file = ffmpeg.input(f"file:{path}", protocol_whitelist="file", ss=f"{seconds:.3f}")
-    # The most typical of the next 50 pictures: no black, no cross-fade.
-    picture = _filter(file.video, "thumbnail", n=50)
-    # JPEG (JFIF) has samples of full range.
-    picture = _filter(picture, "scale", out_range="full")
-    picture = _filter(picture, "format", "yuvj420p")
-    options = {"frames:v": 1, "q:v": 3, "map_metadata": -1, "update": 1}
-    poster = ffmpeg.output(picture, name, format="image2", **options).global_args(
-        "-nostdin", "-hide_banner", "-loglevel", "error"
-    )
-    return cast("list[str]", ffmpeg.compile(poster, cmd=executable, overwrite_output=True))
-
-
-def _filter(
-    stream: FilterableStream, name: str, *values: str | int, **options: str | int
-) -> FilterableStream:
-    # The module's function, as the methods of the same names are attached at run time.
-    return cast("FilterableStream", ffmpeg.filter(stream, name, *values, **options))
-
-
-def _split(stream: FilterableStream, name: str, count: int) -> list[FilterableStream]:
-    branches = ffmpeg.filter_multi_output(stream, name)
-    return [branches[number] for number in range(count)]
-
-
 def _undescribed_colours(source: Source, top: Rung) -> str | None:
     """Name the colours of a picture that is not described; None where it is, or is RGB.
 
@@ -170,24 +137,24 @@ def _pictures(
     if source.frame_rate is not None and source.frame_rate > MAX_RATE:
         # Before scaling, as every frame dropped here is one less to scale; the encoders' own
         # frame-rate conversion, which survives changes of resolution, does the rest.
-        picture = _filter(picture, "fps", fps=str(rate))
+        picture = apply(picture, "fps", fps=str(rate))
     if source.video_seconds is not None:
         missing = source.duration_seconds - source.video_seconds
         if missing > LONGER_SOUND_SECONDS:
-            picture = _filter(picture, "tpad", stop_mode="clone", stop_duration=f"{missing:.3f}")
+            picture = apply(picture, "tpad", stop_mode="clone", stop_duration=f"{missing:.3f}")
     if tone_map:
         picture = _to_sdr(_scale(picture, rungs[0]), source)
     elif colours:
-        picture = _filter(
+        picture = apply(
             picture, "setparams", colorspace=colours, color_primaries=colours, color_trc=colours
         )
-    for branch, rung in zip(_split(picture, "split", len(rungs)), rungs, strict=True):
+    for branch, rung in zip(split(picture, "split", len(rungs)), rungs, strict=True):
         scaled = _scale(branch, rung, out_range="limited", **_matrix(source))
-        yield _filter(_filter(scaled, "setsar", 1), "format", "yuv420p")
+        yield apply(apply(scaled, "setsar", 1), "format", "yuv420p")
 
 
 def _scale(picture: FilterableStream, rung: Rung, **options: str) -> FilterableStream:
-    return _filter(picture, "scale", w=rung.width, h=rung.height, **options)
+    return apply(picture, "scale", w=rung.width, h=rung.height, **options)
 
 
 def _matrix(source: Source) -> dict[str, str]:
@@ -203,12 +170,12 @@ def _to_sdr(picture: FilterableStream, source: Source) -> FilterableStream:
     if source.matrix == UNSPECIFIED:
         described["matrixin"] = "bt2020nc"
     # 100 cd/m2 is the reference white of BT.709.
-    picture = _filter(picture, "zscale", transfer="linear", npl=100, **described)
-    picture = _filter(picture, "format", "gbrpf32le")
-    picture = _filter(picture, "zscale", primaries="bt709")
-    picture = _filter(picture, "tonemap", "hable", desat=0)
-    picture = _filter(picture, "zscale", transfer="bt709", matrix="bt709", range="limited")
-    return _filter(picture, "format", "yuv420p")
+    picture = apply(picture, "zscale", transfer="linear", npl=100, **described)
+    picture = apply(picture, "format", "gbrpf32le")
+    picture = apply(picture, "zscale", primaries="bt709")
+    picture = apply(picture, "tonemap", "hable", desat=0)
+    picture = apply(picture, "zscale", transfer="bt709", matrix="bt709", range="limited")
+    return apply(picture, "format", "yuv420p")
 
 
 def _sounds(file: FilterableStream, source: Source, count: int) -> Iterator[list[FilterableStream]]:
@@ -218,9 +185,9 @@ def _sounds(file: FilterableStream, source: Source, count: int) -> Iterator[list
         return
     # Fills gaps and a late start with silence: picture and sound stay together.
     filling: dict[str, str | int] = {"first_pts": 0, "async": 1}
-    sound = _filter(file[str(source.audio_index)], "aresample", AUDIO_SAMPLE_RATE, **filling)
-    sound = _filter(sound, "aformat", sample_rates=AUDIO_SAMPLE_RATE, channel_layouts="stereo")
-    yield from ([branch] for branch in _split(sound, "asplit", count))
+    sound = apply(file[str(source.audio_index)], "aresample", AUDIO_SAMPLE_RATE, **filling)
+    sound = apply(sound, "aformat", sample_rates=AUDIO_SAMPLE_RATE, channel_layouts="stereo")
+    yield from ([branch] for branch in split(sound, "asplit", count))
 
 
 def _encoding(rung: Rung, rate: Fraction) -> dict[str, str | int]:

@@ -86,7 +86,9 @@ def _survey(path: Path, max_pixels: int, found: Source) -> Copyable | None:
                 sound if sound and remux.sound_suits(sound) else None,
                 rate=constant_rate(found.frame_rate),
             )
-        except (InvalidDataError, EndOfFileError):
+        except OutOfMemoryError:
+            raise
+        except FFmpegError:
             return None
 
 

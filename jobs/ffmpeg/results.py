@@ -38,6 +38,19 @@ class EncodedRendition:
 
 
 @dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """What a player shows while somebody seeks.
+
+    Attributes:
+        image: a JPEG, the sheet of all thumbnails.
+        cues: WebVTT, which names parts of `image` by file name only.
+    """
+
+    image: Path
+    cues: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """A transcoded video.
 
@@ -47,6 +60,7 @@ class Encoded:
         height: of the source as displayed.
         renditions: largest first.
         poster: a JPEG.
+        thumbnails: from beginning to end.
         cpu_seconds: spent in all child processes.
     """
 
@@ -55,4 +69,5 @@ class Encoded:
     height: int
     renditions: tuple[EncodedRendition, ...]
     poster: Path
+    thumbnails: Thumbnails
     cpu_seconds: float
