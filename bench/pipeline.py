@@ -157,6 +157,7 @@ def _encode_plainly(clip: Path) -> Took:
         read_seconds=found.duration_seconds + tolerance_seconds(found.duration_seconds),
         max_pixels=limits.max_pixels,
         tone_map=False,
+        copies_top=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         return _timed(

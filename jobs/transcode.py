@@ -21,7 +21,7 @@ from jobs.ffmpeg.errors import PermanentMediaError
 from jobs.ffmpeg.transcode import Encoded, transcode
 from jobs.scratch import scratch
 from lms.core.storage.base import Storage
-from lms.media import transcoding
+from lms.media import thumbnails, transcoding
 from lms.media.transcoding import FinishedRendition, FinishedVideo
 from tenants.session import organization_of
 
@@ -87,6 +87,11 @@ def _convert(context: JobContext, claim: Claim, source: _Source) -> None:
             code, message = error.code, error.message
             context.patiently(lambda: _refuse(context, claim, code, message))
             return
+        log.info(
+            "video_converted",
+            copied=[one.label for one in encoded.renditions if one.is_copy],
+            cpu_seconds=encoded.cpu_seconds,
+        )
         with lease.kept():
             finished = _store(context.storage, source, encoded)
     context.patiently(lambda: _publish(context, claim, finished))
@@ -158,6 +163,12 @@ def _store(storage: Storage, source: _Source, encoded: Encoded) -> FinishedVideo
         )
     poster_key = f"{folder}/poster.jpg"
     storage.upload_file(encoded.poster, poster_key, content_type="image/jpeg")
+    for file, name, content_type in (
+        (encoded.thumbnails.image, thumbnails.SHEET, "image/jpeg"),
+        (encoded.thumbnails.cues, thumbnails.CUES, "text/vtt"),
+    ):
+        key = thumbnails.key_beside(poster_key, name)
+        storage.upload_file(file, key, content_type=content_type)
     return FinishedVideo(
         duration_seconds=encoded.duration_seconds,
         width=encoded.width,

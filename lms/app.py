@@ -41,7 +41,13 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
-from lms.learning import mark_views, standing_views, transfer_views, upgrade_views
+from lms.learning import (
+    mark_views,
+    standing_views,
+    thumbnail_views,
+    transfer_views,
+    upgrade_views,
+)
 from lms.learning import views as learning_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
@@ -89,6 +95,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     approval_views.blp,
     webhook_views.blp,
     learning_views.blp,
+    thumbnail_views.blp,
     mark_views.blp,
     standing_views.blp,
     upgrade_views.blp,

@@ -1,4 +1,4 @@
-"""Builds the one ffmpeg command of a video: one decode, split, every rung.
+"""Builds the one ffmpeg command of a video: one decode, split, every rung; or a copy for the top.
 
 Outputs are named by their rung (`720p.mp4`, `720p.m3u8`) relative to the working directory, so
 playlists name their media by file name only.
@@ -17,14 +17,15 @@ import ffmpeg
 from ffmpeg.nodes import FilterableStream, OutputStream
 
 from jobs.ffmpeg.demuxing import file_url, safe_options
-from jobs.ffmpeg.ladder import Rung
+from jobs.ffmpeg.filters import apply, split
+from jobs.ffmpeg.ladder import BUFFER_SECONDS, KEYFRAME_SECONDS, Rung, max_rate
 from jobs.ffmpeg.rate import MAX_RATE
+from jobs.ffmpeg.remux import AUDIO_SAMPLE_RATE, LONGER_SOUND_SECONDS
 from jobs.ffmpeg.source import UNSPECIFIED, Source
+from jobs.ffmpeg.survey import REORDERED_FRAMES
 
 SEGMENT_SECONDS = 6
-KEYFRAME_SECONDS = 2
 AUDIO_BITS_PER_SECOND = 128_000
-AUDIO_SAMPLE_RATE = 48_000
 PRESET = "faster"
 """Nearly libx264's default quality for three quarters of its CPU.
 
@@ -38,9 +39,8 @@ the encoders of the ladder run at the same time and fill a larger machine togeth
 
 _HD_SHORT_SIDE = 720
 """From here on an undescribed picture is BT.709, below BT.601: what players assume too."""
-
-_LONGER_SOUND_SECONDS = 1.0
-"""Sound that outlasts the picture by more gets the last picture held."""
+_COLOUR_NUMBERS = {"bt709": 1, "smpte170m": 6}
+"""As ITU-T H.273 numbers them, primaries, transfer and matrix alike."""
 
 
 def playlist_name(rung: Rung) -> str:
@@ -63,8 +63,9 @@ def encode_command(
     read_seconds: float,
     max_pixels: int,
     tone_map: bool,
+    copies_top: bool,
 ) -> list[str]:
-    """Build the command that encodes all rungs; it reports progress on standard output.
+    """Build the command that makes all rungs; it reports progress on standard output.
 
     Args:
         executable: ffmpeg.
@@ -76,6 +77,7 @@ def encode_command(
         max_pixels: largest picture a decoder may allocate, width x height.
         tone_map: whether this ffmpeg can turn HDR into BT.709; the picture of an HDR source is
             flat where it cannot.
+        copies_top: whether the largest rung gets the source's own picture, which must fit.
 
     Returns:
         The program and its arguments.
@@ -83,11 +85,24 @@ def encode_command(
     file = ffmpeg.input(
         file_url(path), **safe_options(max_pixels), t=f"{read_seconds:.3f}", threads=_THREADS
     )
-    pictures = _pictures(file, source, rungs, rate, tone_map=tone_map and source.is_hdr)
-    sounds = _sounds(file, source, len(rungs))
-    outputs = [
-        _output([picture, *sound], rung, rate)
-        for picture, sound, rung in zip(pictures, sounds, rungs, strict=True)
+    copied = source.copyable if copies_top else None
+    encoded = rungs[1:] if copied else rungs
+    colours = _undescribed_colours(source, rungs[0])
+    pictures = _pictures(
+        file, source, encoded, rate, colours=colours, tone_map=tone_map and source.is_hdr
+    )
+    sounds = _sounds(file, source, len(encoded if copied and copied.with_sound else rungs))
+    outputs: list[OutputStream] = []
+    if copied:
+        picture = file[str(source.video_index)]
+        sound = [file[str(source.audio_index)]] if copied.with_sound else next(sounds)
+        options = _copying(rate, colours)
+        outputs.append(
+            _output([picture, *sound], rungs[0], options, copies_sound=copied.with_sound)
+        )
+    outputs += [
+        _output([picture, *sound], rung, _encoding(rung, rate))
+        for rung, picture, sound in zip(encoded, pictures, sounds, strict=True)
     ]
     everything = ffmpeg.merge_outputs(*outputs).global_args(
         *("-nostdin", "-hide_banner", "-loglevel", "error", "-nostats", "-progress", "pipe:1"),
@@ -96,38 +111,14 @@ def encode_command(
     return cast("list[str]", ffmpeg.compile(everything, cmd=executable, overwrite_output=True))
 
 
-def poster_command(executable: str, path: Path, seconds: float, name: str) -> list[str]:
-    """Build the command that makes a poster from a rendition.
+def _undescribed_colours(source: Source, top: Rung) -> str | None:
+    """Name the colours of a picture that is not described; None where it is, or is RGB.
 
-    Args:
-        executable: ffmpeg.
-        path: a rendition's media file.
-        seconds: where to look for a telling picture.
-        name: the JPEG to write, relative to the working directory.
+    Otherwise players guess by each rung's height, and colours shift when rungs change.
     """
-    file = ffmpeg.input(f"file:{path}", protocol_whitelist="file", ss=f"{seconds:.3f}")
-    # The most typical of the next 50 pictures: no black, no cross-fade.
-    picture = _filter(file.video, "thumbnail", n=50)
-    # JPEG (JFIF) has samples of full range.
-    picture = _filter(picture, "scale", out_range="full")
-    picture = _filter(picture, "format", "yuvj420p")
-    options = {"frames:v": 1, "q:v": 3, "map_metadata": -1, "update": 1}
-    poster = ffmpeg.output(picture, name, format="image2", **options).global_args(
-        "-nostdin", "-hide_banner", "-loglevel", "error"
-    )
-    return cast("list[str]", ffmpeg.compile(poster, cmd=executable, overwrite_output=True))
-
-
-def _filter(
-    stream: FilterableStream, name: str, *values: str | int, **options: str | int
-) -> FilterableStream:
-    # The module's function, as the methods of the same names are attached at run time.
-    return cast("FilterableStream", ffmpeg.filter(stream, name, *values, **options))
-
-
-def _split(stream: FilterableStream, name: str, count: int) -> list[FilterableStream]:
-    branches = ffmpeg.filter_multi_output(stream, name)
-    return [branches[number] for number in range(count)]
+    if source.is_rgb or source.matrix != UNSPECIFIED:
+        return None
+    return "bt709" if top.height >= _HD_SHORT_SIDE else "smpte170m"
 
 
 def _pictures(
@@ -136,37 +127,34 @@ def _pictures(
     rungs: Sequence[Rung],
     rate: Fraction,
     *,
+    colours: str | None,
     tone_map: bool,
 ) -> Iterator[FilterableStream]:
     """Yield the picture of each rung. ffmpeg itself applies the display matrix before."""
+    if not rungs:
+        return
     picture = file[str(source.video_index)]
     if source.frame_rate is not None and source.frame_rate > MAX_RATE:
         # Before scaling, as every frame dropped here is one less to scale; the encoders' own
         # frame-rate conversion, which survives changes of resolution, does the rest.
-        picture = _filter(picture, "fps", fps=str(rate))
+        picture = apply(picture, "fps", fps=str(rate))
     if source.video_seconds is not None:
         missing = source.duration_seconds - source.video_seconds
-        if missing > _LONGER_SOUND_SECONDS:
-            picture = _filter(picture, "tpad", stop_mode="clone", stop_duration=f"{missing:.3f}")
+        if missing > LONGER_SOUND_SECONDS:
+            picture = apply(picture, "tpad", stop_mode="clone", stop_duration=f"{missing:.3f}")
     if tone_map:
         picture = _to_sdr(_scale(picture, rungs[0]), source)
-    elif not source.is_rgb and source.matrix == UNSPECIFIED:
-        # Otherwise players guess by each rung's height, and colours shift when rungs change.
-        description = "bt709" if rungs[0].height >= _HD_SHORT_SIDE else "smpte170m"
-        picture = _filter(
-            picture,
-            "setparams",
-            colorspace=description,
-            color_primaries=description,
-            color_trc=description,
+    elif colours:
+        picture = apply(
+            picture, "setparams", colorspace=colours, color_primaries=colours, color_trc=colours
         )
-    for branch, rung in zip(_split(picture, "split", len(rungs)), rungs, strict=True):
+    for branch, rung in zip(split(picture, "split", len(rungs)), rungs, strict=True):
         scaled = _scale(branch, rung, out_range="limited", **_matrix(source))
-        yield _filter(_filter(scaled, "setsar", 1), "format", "yuv420p")
+        yield apply(apply(scaled, "setsar", 1), "format", "yuv420p")
 
 
 def _scale(picture: FilterableStream, rung: Rung, **options: str) -> FilterableStream:
-    return _filter(picture, "scale", w=rung.width, h=rung.height, **options)
+    return apply(picture, "scale", w=rung.width, h=rung.height, **options)
 
 
 def _matrix(source: Source) -> dict[str, str]:
@@ -182,64 +170,93 @@ def _to_sdr(picture: FilterableStream, source: Source) -> FilterableStream:
     if source.matrix == UNSPECIFIED:
         described["matrixin"] = "bt2020nc"
     # 100 cd/m2 is the reference white of BT.709.
-    picture = _filter(picture, "zscale", transfer="linear", npl=100, **described)
-    picture = _filter(picture, "format", "gbrpf32le")
-    picture = _filter(picture, "zscale", primaries="bt709")
-    picture = _filter(picture, "tonemap", "hable", desat=0)
-    picture = _filter(picture, "zscale", transfer="bt709", matrix="bt709", range="limited")
-    return _filter(picture, "format", "yuv420p")
+    picture = apply(picture, "zscale", transfer="linear", npl=100, **described)
+    picture = apply(picture, "format", "gbrpf32le")
+    picture = apply(picture, "zscale", primaries="bt709")
+    picture = apply(picture, "tonemap", "hable", desat=0)
+    picture = apply(picture, "zscale", transfer="bt709", matrix="bt709", range="limited")
+    return apply(picture, "format", "yuv420p")
 
 
-def _sounds(file: FilterableStream, source: Source, count: int) -> list[list[FilterableStream]]:
-    """Return each rung's sound: a list of one, or of none."""
-    if source.audio_index is None:
-        return [[] for _ in range(count)]
+def _sounds(file: FilterableStream, source: Source, count: int) -> Iterator[list[FilterableStream]]:
+    """Yield the sound of each of so many rungs: a list of one, or of none."""
+    if source.audio_index is None or not count:
+        yield from ([] for _ in range(count))
+        return
     # Fills gaps and a late start with silence: picture and sound stay together.
     filling: dict[str, str | int] = {"first_pts": 0, "async": 1}
-    sound = _filter(file[str(source.audio_index)], "aresample", AUDIO_SAMPLE_RATE, **filling)
-    sound = _filter(sound, "aformat", sample_rates=AUDIO_SAMPLE_RATE, channel_layouts="stereo")
-    return [[branch] for branch in _split(sound, "asplit", count)]
+    sound = apply(file[str(source.audio_index)], "aresample", AUDIO_SAMPLE_RATE, **filling)
+    sound = apply(sound, "aformat", sample_rates=AUDIO_SAMPLE_RATE, channel_layouts="stereo")
+    yield from ([branch] for branch in split(sound, "asplit", count))
 
 
-def max_rate(rung: Rung, rate: Fraction) -> int:
-    """Return the cap on a rung's video bit rate, bits per second.
-
-    6 Mbit/s at 1080p, growing a little slower than the number of pixels, as larger pictures have
-    less detail per pixel: 3 at 720p, 1.5 at 480p, 0.9 at 360p; half as much again above 30 fps.
-    """
-    size = 6_000_000 * (rung.width * rung.height / (1920 * 1080)) ** 0.85
-    return max(150_000, int(size * (1.5 if rate > 31 else 1)))
-
-
-def _output(streams: list[FilterableStream], rung: Rung, rate: Fraction) -> OutputStream:
+def _encoding(rung: Rung, rate: Fraction) -> dict[str, str | int]:
+    """Return how a rung's picture is encoded."""
     cap = max_rate(rung, rate)
-    sound = {
-        "c:a": "aac",
-        "b:a": AUDIO_BITS_PER_SECOND,
-    }
-    options = {
+    return {
         "c:v": "libx264",
         "profile:v": "high",
         "threads:v": _THREADS,
         "preset": PRESET,
         "crf": 23,
         "maxrate": cap,
-        "bufsize": 2 * cap,
+        "bufsize": BUFFER_SECONDS * cap,
         "r": str(rate),
         "fps_mode": "cfr",
         # Keyframes on the grid and nowhere else, so that players change rungs at any of them.
         "force_key_frames": f"expr:gte(t,n_forced*{KEYFRAME_SECONDS})",
         "g": ceil(KEYFRAME_SECONDS * rate) + 1,
         "sc_threshold": 0,
-        # The device, the place and the author are nobody's business.
-        "map_metadata": -1,
-        "map_chapters": -1,
-        "hls_time": SEGMENT_SECONDS,
-        "hls_playlist_type": "vod",
-        "hls_segment_type": "fmp4",
-        "hls_flags": "single_file+independent_segments",
-        "hls_segment_filename": media_name(rung),
     }
-    if len(streams) > 1:
-        options |= sound
-    return ffmpeg.output(*streams, playlist_name(rung), format="hls", **options)
+
+
+def _copying(rate: Fraction, colours: str | None) -> dict[str, str | int]:
+    """Return how the source's own picture gets into a rung.
+
+    Args:
+        rate: frames per second.
+        colours: what to describe its colours as; None where they are described.
+    """
+    # The muxer moves each rung so that nothing is before zero: the encoded ones by as many frames
+    # as the encoder is behind. The copy has to begin when they do.
+    options: dict[str, str | int] = {
+        "c:v": "copy",
+        "output_ts_offset": f"{float(REORDERED_FRAMES / rate):.6f}",
+    }
+    if colours:
+        number = _COLOUR_NUMBERS[colours]
+        options["bsf:v"] = (
+            f"h264_metadata=colour_primaries={number}"
+            f":transfer_characteristics={number}:matrix_coefficients={number}"
+        )
+    return options
+
+
+def _output(
+    streams: Sequence[FilterableStream],
+    rung: Rung,
+    picture: dict[str, str | int],
+    *,
+    copies_sound: bool = False,
+) -> OutputStream:
+    """Put a picture, made with these options, and its sound into a rung's files."""
+    sound: dict[str, str | int] = {"c:a": "aac", "b:a": AUDIO_BITS_PER_SECOND}
+    if copies_sound:
+        sound = {"c:a": "copy"}
+    return ffmpeg.output(
+        *streams,
+        playlist_name(rung),
+        format="hls",
+        **{
+            **(sound if len(streams) > 1 else {}),
+            **picture,
+            # The device, the place and the author are nobody's business.
+            "map_metadata": -1,
+            "map_chapters": -1,
+            "hls_time": SEGMENT_SECONDS,
+            "hls_playlist_type": "vod",
+            "hls_segment_type": "fmp4",
+            "hls_flags": "single_file+independent_segments",
+            "hls_segment_filename": media_name(rung),
+        },
+    )

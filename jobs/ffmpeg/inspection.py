@@ -5,6 +5,7 @@ Parses hostile bytes: only `jobs.ffmpeg.probe` calls this, in a child process un
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -20,11 +21,13 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from jobs.ffmpeg import failures
+from jobs.ffmpeg import failures, remux
 from jobs.ffmpeg.demuxing import file_url, safe_options
 from jobs.ffmpeg.errors import PermanentMediaError
 from jobs.ffmpeg.measure import Measure
-from jobs.ffmpeg.source import Source
+from jobs.ffmpeg.rate import constant_rate
+from jobs.ffmpeg.source import Copyable, Source
+from jobs.ffmpeg.survey import survey
 
 _NOT_A_VIDEO = (
     "This file is not a video that we can read. Please upload an MP4, MOV, WebM, MKV or AVI file."
@@ -64,7 +67,29 @@ def inspect(path: Path, max_pixels: int) -> Source:
     with _open(path, max_pixels) as container:
         video = _choose_video(container)
         _refuse_size(video.width, video.height, max_pixels)
-        return _describe(container, video, _choose_audio(container, video))
+        found = _describe(container, video, _choose_audio(container, video))
+        suits = found.container.startswith(_DURATION_IN_HEADER) and remux.suits(found, video)
+    return replace(found, copyable=_survey(path, max_pixels, found)) if suits else found
+
+
+def _survey(path: Path, max_pixels: int, found: Source) -> Copyable | None:
+    """Read a source again from its beginning; damage on the way means that it is encoded."""
+    with _open(path, max_pixels) as container:
+        picture = cast("VideoStream", container.streams[found.video_index])
+        sound = None
+        if found.audio_index is not None:
+            sound = cast("AudioStream", container.streams[found.audio_index])
+        try:
+            return survey(
+                container,
+                picture,
+                sound if sound and remux.sound_suits(sound) else None,
+                rate=constant_rate(found.frame_rate),
+            )
+        except OutOfMemoryError:
+            raise
+        except FFmpegError:
+            return None
 
 
 def _open(path: Path, max_pixels: int) -> InputContainer:
@@ -157,6 +182,7 @@ def _describe(container: InputContainer, video: VideoStream, audio: AudioStream 
         frame_rate=_frame_rate(video, None if stated else measure),
         pixel_format=frame.format.name,
         is_rgb=frame.format.is_rgb,
+        is_interlaced=frame.interlaced_frame,
         transfer=frame.color_trc,
         primaries=frame.color_primaries,
         matrix=frame.colorspace,

@@ -9,6 +9,12 @@ from fractions import Fraction
 MAX_LONG_SIDE = 4096
 """The widest H.264 picture that players' hardware decodes (level 5.1 and below)."""
 
+KEYFRAME_SECONDS = 2
+"""The grid on which all rungs have a keyframe, so that players change rungs at any of them."""
+
+BUFFER_SECONDS = 2
+"""How far a picture may run ahead of its cap: a full buffer of a player."""
+
 MIN_SIDE = 16
 """One macroblock; nothing smaller is a video that somebody watches."""
 
@@ -68,6 +74,16 @@ def rungs(width: int, height: int, short_sides: Sequence[int]) -> tuple[Rung, ..
         # Very long pictures meet at the long side's cap: one of them is enough.
         by_size.setdefault(size, Rung(f"{min(size)}p", *size))
     return tuple(by_size.values())
+
+
+def max_rate(rung: Rung, rate: Fraction) -> int:
+    """Return the cap on a rung's video bit rate, bits per second.
+
+    6 Mbit/s at 1080p, growing a little slower than the number of pixels, as larger pictures have
+    less detail per pixel: 3 at 720p, 1.5 at 480p, 0.9 at 360p; half as much again above 30 fps.
+    """
+    size = 6_000_000 * (rung.width * rung.height / (1920 * 1080)) ** 0.85
+    return max(150_000, int(size * (1.5 if rate > 31 else 1)))
 
 
 def _fit(width: int, height: int, short_side: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 
 
@@ -43,6 +44,10 @@ class Playlist:
     def duration(self) -> float:
         """Seconds of all segments."""
         return sum(segment.duration for segment in self.segments)
+
+    def starts(self) -> list[float]:
+        """Return where each segment begins, seconds."""
+        return list(accumulate((one.duration for one in self.segments[:-1]), initial=0.0))
 
     def covers(self, size: int) -> bool:
         """Whether header and segments follow each other without a gap through a file of `size`."""

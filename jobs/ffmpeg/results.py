@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class EncodedRendition:
-    """One rung, encoded and verified.
+    """One rung, made and verified.
 
     Attributes:
         label: as "720p".
@@ -21,6 +21,7 @@ class EncodedRendition:
         average_bandwidth: AVERAGE-BANDWIDTH, bits per second.
         codecs: CODECS (RFC 6381), as "avc1.640028,mp4a.40.2".
         frame_rate: frames per second.
+        is_copy: whether its picture is the source's own, not encoded again.
     """
 
     label: str
@@ -33,6 +34,20 @@ class EncodedRendition:
     average_bandwidth: int
     codecs: str
     frame_rate: float
+    is_copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnails:
+    """What a player shows while somebody seeks.
+
+    Attributes:
+        image: a JPEG, the sheet of all thumbnails.
+        cues: WebVTT, which names parts of `image` by file name only.
+    """
+
+    image: Path
+    cues: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +60,7 @@ class Encoded:
         height: of the source as displayed.
         renditions: largest first.
         poster: a JPEG.
+        thumbnails: from beginning to end.
         cpu_seconds: spent in all child processes.
     """
 
@@ -53,4 +69,5 @@ class Encoded:
     height: int
     renditions: tuple[EncodedRendition, ...]
     poster: Path
+    thumbnails: Thumbnails
     cpu_seconds: float

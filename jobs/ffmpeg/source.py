@@ -12,6 +12,25 @@ HLG = 18
 """ARIB STD-B67, as numbered by ITU-T H.273."""
 UNSPECIFIED = 2
 """Colour description left open, as numbered by ITU-T H.273."""
+FULL_RANGE = 2
+"""Samples from 0 to 255, as numbered by ffmpeg."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copyable:
+    """A picture that may be copied into a rendition as it is, as far as it does not need too much.
+
+    Attributes:
+        seconds: how long it lasts.
+        bits_per_second: on average.
+        peak_bits_per_second: of the largest group between two keyframes of the ladder's grid.
+        with_sound: whether the sound may be copied, too.
+    """
+
+    seconds: float
+    bits_per_second: int
+    peak_bits_per_second: int
+    with_sound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +50,14 @@ class Source:
         frame_rate: average, frames per second; None where the file does not say.
         pixel_format: ffmpeg's name, as "yuv420p".
         is_rgb: whether samples are red, green, blue.
+        is_interlaced: whether a picture is made of two, of every other line.
         transfer: colour transfer, as numbered by ITU-T H.273.
         primaries: colour primaries, as numbered by ITU-T H.273.
         matrix: colour matrix, as numbered by ITU-T H.273.
         color_range: 0 unspecified, 1 limited, 2 full (ffmpeg's numbers).
         audio_index: number of the chosen stream in the file; None without (readable) sound.
         audio_codec: ffmpeg's name, as "aac"; None without sound.
+        copyable: None when the picture has to be encoded.
     """
 
     container: str
@@ -51,12 +72,14 @@ class Source:
     frame_rate: Fraction | None
     pixel_format: str
     is_rgb: bool
+    is_interlaced: bool
     transfer: int
     primaries: int
     matrix: int
     color_range: int
     audio_index: int | None
     audio_codec: str | None
+    copyable: Copyable | None = None
 
     @property
     def has_audio(self) -> bool:
@@ -84,4 +107,6 @@ class Source:
         rate = values["frame_rate"]
         values["sample_aspect"] = Fraction(values["sample_aspect"])
         values["frame_rate"] = None if rate is None else Fraction(rate)
+        copyable = values["copyable"]
+        values["copyable"] = None if copyable is None else Copyable(**copyable)
         return cls(**values)

@@ -37,6 +37,7 @@ class Track:
     Attributes:
         frames: pictures.
         duration_seconds: of the longer of picture and sound, seconds.
+        start_seconds: when the first picture is shown, seconds.
         width: pixels.
         height: pixels.
         frame_rate: frames per second.
@@ -45,6 +46,7 @@ class Track:
 
     frames: int
     duration_seconds: float
+    start_seconds: float
     width: int
     height: int
     frame_rate: float
@@ -134,6 +136,28 @@ def _check(file: Path, track: Track, source: Source) -> Playlist:
     return playlist
 
 
+def require_alignment(checked: Sequence[tuple[Track, Playlist]]) -> None:
+    """Check that players may go from any rendition to any other at the start of each segment.
+
+    Args:
+        checked: as `verify` returns it; the first is compared with the others.
+
+    Raises:
+        PermanentMediaError: `unreadable`.
+    """
+    (first, cut), *others = checked
+    frame_seconds = 1 / first.frame_rate if first.frame_rate else 0.0
+    for track, playlist in others:
+        starts = zip(cut.starts(), playlist.starts(), strict=False)
+        if (
+            abs(first.start_seconds - track.start_seconds) > frame_seconds / 2
+            or len(cut.segments) != len(playlist.segments)
+            or any(abs(one - other) > frame_seconds / 2 for one, other in starts)
+        ):
+            detail = f"{cut.media} and {playlist.media} are cut at different places"
+            raise PermanentMediaError("unreadable", failures.UNREADABLE, detail=detail)
+
+
 def _broken(file: Path, detail: str) -> PermanentMediaError:
     return PermanentMediaError("unreadable", failures.UNREADABLE, detail=f"{file.name}: {detail}")
 
@@ -178,6 +202,7 @@ def inspect(file: Path) -> Track:
         return Track(
             frames=frames,
             duration_seconds=float(last - first),
+            start_seconds=float(_seconds(video, starts[video.index])),
             width=video.width,
             height=video.height,
             frame_rate=float(video.average_rate or 0),

@@ -222,6 +222,11 @@ class PlaybackOut(Schema):
         required=True, metadata={"description": "HLS master playlist, for any HLS player."}
     )
     poster_url = ma.fields.Url(required=True, allow_none=True)
+    thumbnails_url = ma.fields.Url(
+        required=True,
+        allow_none=True,
+        metadata={"description": "WebVTT that names a thumbnail for each time of the video."},
+    )
     expires_at = UtcDateTime(required=True)
     renditions = ma.fields.List(ma.fields.Nested(PlaybackRenditionOut), required=True)
 

@@ -191,6 +191,7 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
         "height": video.height,
         "master_url": f"{base}/master.m3u8",
         "poster_url": video.poster_key and _media_url(call, video.poster_key, expires_at),
+        "thumbnails_url": video.poster_key and f"{base}/thumbnails.vtt",
         "expires_at": expires_at,
         "renditions": [
             {

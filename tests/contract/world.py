@@ -141,6 +141,11 @@ class SampleWorld:
             b"#EXT-X-BYTERANGE:5@5\n720p.mp4\n#EXT-X-ENDLIST\n",
             content_type="application/vnd.apple.mpegurl",
         )
+        storage.write(
+            f"{root}/thumbnails.vtt",
+            b"WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nthumbnails.jpg#xywh=0,0,160,90\n",
+            content_type="text/vtt",
+        )
         day = timedelta(days=1)
         upload = storage.begin_upload(
             f"{root}/part", size=PART_BYTES, content_type="application/pdf"
@@ -189,6 +194,7 @@ TOKENS = {
     "writeFilePart": "write token",
     "getMasterPlaylist": "playback token",
     "getRenditionPlaylist": "playback token",
+    "getThumbnails": "playback token",
 }
 
 

@@ -96,6 +96,7 @@ def media(ids: TwinIds, canary: str, organization_id: UUID, mark: int) -> list[A
             duration_seconds=20.0,
             width=mark,
             height=720,
+            poster_key=f"{root}/poster.jpg",
         ),
         TranscodingJob(
             id=ids.job_id,

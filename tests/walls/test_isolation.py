@@ -226,7 +226,7 @@ def test_globexs_people_find_nothing_under_ids_of_acme(
 
 
 MARKLESS = {
-    *("readFile", "getMasterPlaylist", "getRenditionPlaylist"),
+    *("readFile", "getMasterPlaylist", "getRenditionPlaylist", "getThumbnails"),
     *("downloadMediaFile", "getMediaFileDownload"),
 }
 """Reads whose address must be signed (404 here), or whose answer is nothing but such an address."""

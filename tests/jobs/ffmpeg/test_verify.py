@@ -10,9 +10,10 @@ import pytest
 from jobs.ffmpeg.errors import PermanentMediaError
 from jobs.ffmpeg.inspection import inspect
 from jobs.ffmpeg.limits import Limits
+from jobs.ffmpeg.playlists import Playlist
 from jobs.ffmpeg.source import Source
 from jobs.ffmpeg.transcode import Encoded
-from jobs.ffmpeg.verify import Track, verify
+from jobs.ffmpeg.verify import Track, require_alignment, verify
 
 if TYPE_CHECKING:
     from conftest import Studio
@@ -36,6 +37,15 @@ def check(media: Path, source: Source) -> Track:
         [media], source, media.parent, Limits(), on_tick=lambda: None, tick_seconds=5
     )
     return track
+
+
+def checked(encoded: Encoded, source: Source) -> list[tuple[Track, Playlist]]:
+    """What verification finds in all renditions, which share a folder."""
+    media = [rendition.media for rendition in encoded.renditions]
+    found, _ = verify(
+        media, source, media[0].parent, Limits(), on_tick=lambda: None, tick_seconds=5
+    )
+    return found
 
 
 def refusal(media: Path, source: Source) -> PermanentMediaError:
@@ -101,6 +111,27 @@ def test_a_missing_playlist_is_refused(media: Path, source: Source) -> None:
 def test_a_rendition_without_its_sources_sound_is_refused(media: Path, source: Source) -> None:
     mute = replace(source, audio_index=None, audio_codec=None)
     assert "sound" in refusal(media, mute).detail
+
+
+def test_renditions_that_are_cut_alike_are_aligned(lecture: Encoded, source: Source) -> None:
+    require_alignment(checked(lecture, source))
+
+
+def test_renditions_that_start_apart_are_refused(lecture: Encoded, source: Source) -> None:
+    (track, playlist), *others = checked(lecture, source)
+    late = replace(track, start_seconds=track.start_seconds + 0.1)
+    with pytest.raises(PermanentMediaError, match="unreadable"):
+        require_alignment([(late, playlist), *others])
+
+
+def test_renditions_that_are_cut_at_different_places_are_refused(
+    lecture: Encoded, source: Source
+) -> None:
+    (track, playlist), *others = checked(lecture, source)
+    (only,) = playlist.segments
+    halves = (replace(only, duration=only.duration / 2),) * 2
+    with pytest.raises(PermanentMediaError, match="unreadable"):
+        require_alignment([(track, replace(playlist, segments=halves)), *others])
 
 
 def test_a_rendition_that_is_no_video_is_refused(media: Path, source: Source) -> None:
