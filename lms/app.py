@@ -26,6 +26,7 @@ from lms.coupons import views as coupon_views
 from lms.courses import (
     archive_views,
     authoring_views,
+    caption_views,
     content_views,
     instructor_views,
     run_views,
@@ -41,6 +42,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
+from lms.learning import caption_views as track_views
 from lms.learning import (
     mark_views,
     standing_views,
@@ -74,6 +76,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     archive_views.blp,
     media_file_views.blp,
     video_views.blp,
+    caption_views.blp,
     run_views.blp,
     file_views.blp,
     enrollment_views.blp,
@@ -96,6 +99,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     webhook_views.blp,
     learning_views.blp,
     thumbnail_views.blp,
+    track_views.blp,
     mark_views.blp,
     standing_views.blp,
     upgrade_views.blp,

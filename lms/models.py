@@ -9,6 +9,7 @@ from lms.courses import models as courses
 from lms.enrollments import models as enrollments
 from lms.learning import models as learning
 from lms.media import models as media
+from lms.media.captions import models as captions
 from lms.payments import dispute_models as disputes
 from lms.payments import models as payments
 from lms.platform import models as platform
@@ -17,7 +18,7 @@ from tenants import models as tenants
 from tenants.base import PlatformBase, TenantBase
 
 ROOMS = (
-    *(tenants, core, users, media, courses, payments, disputes, coupons),
+    *(tenants, core, users, media, captions, courses, payments, disputes, coupons),
     *(enrollments, learning, imports, platform),
 )
 TENANT_TABLES = TenantBase.metadata

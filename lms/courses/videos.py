@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
@@ -12,6 +12,20 @@ from lms.core.errors import NotFoundError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
 from lms.courses.queries import taught_by
 from lms.media.models import MediaAsset, Video
+
+
+def in_a_taught_lesson(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition that `Video` is a lesson's in a course that the actor teaches."""
+    return (
+        exists()
+        .where(
+            MediaFile.asset_id == Video.asset_id,
+            Lesson.id == MediaFile.lesson_id,
+            CourseVersion.id == Lesson.version_id,
+            taught_by(actor, CourseVersion.course_id),
+        )
+        .correlate(Video)
+    )
 
 
 def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool = False) -> Video:
@@ -26,16 +40,7 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
     Raises:
         NotFoundError: there is none, or the actor teaches no course with it.
     """
-    in_a_lesson = (
-        exists()
-        .where(
-            MediaFile.asset_id == Video.asset_id,
-            Lesson.id == MediaFile.lesson_id,
-            CourseVersion.id == Lesson.version_id,
-            taught_by(actor, CourseVersion.course_id),
-        )
-        .correlate(Video)
-    )
+    in_a_lesson = in_a_taught_lesson(actor)
     query = select(Video).where(Video.id == video_id, in_a_lesson)
     if hold:
         # The asset is what deleting locks first; the video is read again once it is ours.

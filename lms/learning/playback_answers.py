@@ -1,4 +1,4 @@
-"""What views of playback share: reading links, and answers to players of any origin."""
+"""What views of playback share: reading links, and answers to players."""
 
 from __future__ import annotations
 
@@ -29,14 +29,13 @@ def read_link(call: Call, token: str) -> PlaybackLink:
 
 
 def for_players(text: str, media_type: str) -> Response:
-    """Answer players of any origin; the address was a secret, so nobody keeps what it shows.
+    """Answer players; the address was a secret, so nobody keeps what it shows.
 
     Args:
         text: a playlist, or captions.
         media_type: without parameters; UTF-8 goes without saying in both.
     """
     response = Response(text, content_type=media_type)
-    response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = "private, no-store"
     # What is opened in a browser tab runs in an empty sandbox, not as our origin.
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -12,6 +12,7 @@ from lms.enrollments.models import LIVE_STATES
 from lms.http.schemas import Boolean, Integer, Schema, UtcDateTime
 from lms.learning.availability import LOCK_REASONS
 from lms.learning.operations import Report
+from lms.media.captions.models import CAPTION_KINDS
 
 MAX_SECONDS = 2**31 - 1
 MAX_INTERVALS = 1000
@@ -211,6 +212,22 @@ class PlaybackRenditionOut(Schema):
     playlist_url = ma.fields.Url(required=True, metadata={"description": "HLS media playlist."})
 
 
+class PlaybackCaptionOut(Schema):
+    """What is said in the video, in one language."""
+
+    language = ma.fields.String(
+        required=True, metadata={"description": "BCP 47 tag.", "example": "pt-BR"}
+    )
+    kind = ma.fields.String(
+        required=True,
+        validate=validate.OneOf(CAPTION_KINDS),
+        metadata={"description": "As the `track` element has it."},
+    )
+    label = ma.fields.String(required=True, metadata={"example": "Português"})
+    url = ma.fields.Url(required=True, metadata={"description": "WebVTT; for a `track` with CORS."})
+    playlist_url = ma.fields.Url(required=True, metadata={"description": "HLS media playlist."})
+
+
 class PlaybackOut(Schema):
     """How to play a video. The links are secrets of this user; ask again when they ran out."""
 
@@ -229,6 +246,11 @@ class PlaybackOut(Schema):
     )
     expires_at = UtcDateTime(required=True)
     renditions = ma.fields.List(ma.fields.Nested(PlaybackRenditionOut), required=True)
+    captions = ma.fields.List(
+        ma.fields.Nested(PlaybackCaptionOut),
+        required=True,
+        metadata={"description": "Subtitles and captions, by their labels."},
+    )
 
 
 class DownloadOut(Schema):

@@ -9,6 +9,7 @@ from lms.core.errors import NotFoundError
 from lms.core.storage.base import ObjectNotFound, Storage
 from lms.http.blueprint import PUBLIC, TenantBlueprint
 from lms.http.call import Call
+from lms.http.sharing import share_with_any_origin
 from lms.learning import access
 from lms.learning.playback_answers import WEBVTT_TYPE, for_players, read_link
 from lms.media.errors import storage_troubles
@@ -21,6 +22,7 @@ blp = TenantBlueprint(
     __name__,
     description="What players show while somebody seeks in a video.",
 )
+share_with_any_origin(blp, below="/playback/")
 
 
 @blp.operation(

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from flask import Response, after_this_request
 
-from lms.config import Settings
 from lms.core.clock import now
 from lms.core.errors import NotFoundError
 from lms.core.storage.base import ObjectNotFound, Storage
@@ -16,11 +15,13 @@ from lms.http.blueprint import PUBLIC, Prepared, TenantBlueprint
 from lms.http.call import Call
 from lms.http.sharing import share_with_any_origin
 from lms.learning import access, operations, queries
+from lms.learning.caption_queries import list_captions
 from lms.learning.errors import VideoNotReadyError
 from lms.learning.lessons import find_lesson
 from lms.learning.operations import RecordedProgress, Report
 from lms.learning.outline_schemas import FrozenLessonOut, OutlineOut
-from lms.learning.playback import PlaybackLink, PlaybackSigner, expiry
+from lms.learning.playback import PlaybackLink, expiry
+from lms.learning.playback_answers import PLAYLIST_TYPE, for_players, read_link, signer_of
 from lms.learning.queries import Outline, Progress
 from lms.learning.schemas import (
     DownloadOut,
@@ -30,10 +31,9 @@ from lms.learning.schemas import (
     PlaybackOut,
 )
 from lms.media.errors import storage_troubles
-from lms.media.hls import master_playlist, point_playlist
+from lms.media.hls import SubtitleTrack, master_playlist, point_playlist
 from lms.media.operations import SignedUrl, download_url
 
-PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 OUTLINE_MAX_AGE = 3600
 """Seconds: the content never changes, but the right to read it may end."""
 
@@ -167,10 +167,11 @@ def get_download(call: Call, enrollment_id: UUID, media_file_id: UUID) -> Signed
 def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
     """Get links that play a video.
 
-    For learners whose active or completed enrollment contains it, for anyone signed in when it is
-    a preview lesson's, and for staff who teach the course. The links work without a token, for the
-    video's duration and an hour. When the right to watch ends, playlists stop at once; the picture
-    and the bytes that a playlist has named already stay readable until `expires_at`. 409
+    For learners whose active or completed enrollment contains it, for anyone signed in when it is a
+    preview lesson's, and for staff who teach the course. The links work without a token, for the
+    video's duration and an hour. `captions` are for players that take text tracks by themselves;
+    the master playlist names them too. When the right to watch ends, playlists stop at once; the
+    picture and the bytes that a playlist has named already stay readable until `expires_at`. 409
     `video_not_ready` until it can be played, `access_ended` after the `access_ends_at` of the
     learner's run, and `lesson_locked` with `reason`, `available_at` and `lessons` while its lesson
     is not open for the learner.
@@ -183,7 +184,7 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
         )
     expires_at = expiry(now(), video.duration_seconds)
     link = PlaybackLink(call.organization_id, video_id, call.actor.user_id, expires_at)
-    base = f"{_api(call)}/playback/{_signer(call).sign(link)}"
+    base = f"{_api(call)}/playback/{signer_of(call).sign(link)}"
     return {
         "video_id": video_id,
         "duration_seconds": video.duration_seconds,
@@ -203,6 +204,16 @@ def get_playback(call: Call, video_id: UUID) -> dict[str, Any]:
             }
             for rendition in renditions
         ],
+        "captions": [
+            {
+                "language": caption.language,
+                "kind": caption.kind,
+                "label": caption.label,
+                "url": f"{base}/captions/{caption.id}.vtt",
+                "playlist_url": f"{base}/captions/{caption.id}.m3u8",
+            }
+            for caption in list_captions(call.session, video_id)
+        ],
     }
 
 
@@ -220,14 +231,24 @@ def get_master(call: Call, token: str) -> Response:
     The token comes from a video's playback and stands for the user who asked for it. 403
     `playback_link_expired` after its `expires_at`; what the playback itself is refused for, too.
     """
-    link = _read_link(call, token)
+    link = read_link(call, token)
     video = access.find_video(call.session, link.user_id, link.video_id)
     renditions = queries.list_renditions(call.session, link.video_id)
     if not renditions:
         raise VideoNotReadyError("This video cannot be played any more.", state=video.state)
     # To the type checker a mapped column is a descriptor and so fits no protocol.
     readable = cast("list[Any]", renditions)
-    return _playlist(master_playlist(readable, lambda one: f"{one.label}.m3u8"))
+    tracks = [
+        SubtitleTrack(
+            uri=f"captions/{caption.id}.m3u8",
+            name=caption.label,
+            language=caption.language,
+            describes_sounds=caption.kind == "captions",
+        )
+        for caption in list_captions(call.session, link.video_id)
+    ]
+    playlist = master_playlist(readable, lambda one: f"{one.label}.m3u8", tracks)
+    return for_players(playlist, PLAYLIST_TYPE)
 
 
 @blp.operation(
@@ -245,7 +266,7 @@ def get_rendition_playlist(call: Call, token: str, label: str) -> Response:
     403 `playback_link_expired` as for the master playlist. It names the media by a signed address
     that works as long as the token does.
     """
-    link = _read_link(call, token)
+    link = read_link(call, token)
     with call.transaction() as session:
         access.find_video(session, link.user_id, link.video_id)
         rendition = queries.find_rendition(session, link.video_id, label)
@@ -255,7 +276,7 @@ def get_rendition_playlist(call: Call, token: str, label: str) -> Response:
         except ObjectNotFound as error:
             raise NotFoundError("This video was made anew; load its playback again.") from error
     media_url = _media_url(call, rendition.media_key, link.expires_at, "video/mp4")
-    return _playlist(point_playlist(stored.decode(), media_url))
+    return for_players(point_playlist(stored.decode(), media_url), PLAYLIST_TYPE)
 
 
 def _keep_outline(response: Response) -> Response:
@@ -268,22 +289,7 @@ def _api(call: Call) -> str:
     return f"{call.base_url}/api/v1"
 
 
-def _signer(call: Call) -> PlaybackSigner:
-    return PlaybackSigner(call.use(Settings).secret_key)
-
-
-def _read_link(call: Call, token: str) -> PlaybackLink:
-    return _signer(call).read(token, organization_id=call.organization_id, now=now())
-
-
 def _media_url(call: Call, key: str, expires_at: datetime, content_type: str | None = None) -> str:
     return call.use(Storage).signed_url(
         key, expires_in=expires_at - now(), base_url=_api(call), content_type=content_type
     )
-
-
-def _playlist(text: str) -> Response:
-    """Answer a playlist; it holds secrets, so nobody keeps it."""
-    response = Response(text, content_type=PLAYLIST_TYPE)
-    response.headers["Cache-Control"] = "private, no-store"
-    return response

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 
@@ -20,13 +22,43 @@ class Rendition(Protocol):
     frame_rate: float
 
 
+@dataclass(frozen=True, slots=True)
+class SubtitleTrack:
+    """What is said in one language.
+
+    Attributes:
+        uri: address of its media playlist; absolute, or relative to the master playlist.
+        name: what people choose by; unlike that of any other track, and without double quotes.
+        language: BCP 47 tag.
+        describes_sounds: it also tells what is to be heard besides words.
+    """
+
+    uri: str
+    name: str
+    language: str
+    describes_sounds: bool
+
+
 R = TypeVar("R", bound=Rendition)
 
 START_SHORT_SIDE = 480
 """Players begin with the first variant: one that starts at once and still looks decent."""
 
+SUBTITLES = "subtitles"
+"""Name of the group of all tracks, which goes with every variant."""
 
-def master_playlist(renditions: Sequence[R], uri_for: Callable[[R], str]) -> str:
+FOR_WHO_DOES_NOT_HEAR = (
+    "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
+)
+TIMESTAMP_MAP = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"
+"""Cues count from the video's beginning (RFC 8216, 3.5); renditions begin at zero."""
+
+
+def master_playlist(
+    renditions: Sequence[R],
+    uri_for: Callable[[R], str],
+    tracks: Sequence[SubtitleTrack] = (),
+) -> str:
     """Write the multivariant playlist.
 
     The first variant is the largest of at most 480p (else the smallest), because native players
@@ -35,6 +67,10 @@ def master_playlist(renditions: Sequence[R], uri_for: Callable[[R], str]) -> str
     Args:
         renditions: at least one.
         uri_for: address of a rendition's media playlist; absolute, or relative to this playlist.
+        tracks: subtitles, in the order in which players list them.
+
+    Raises:
+        ValueError: a track's name could break out of its place.
     """
     ascending = sorted(renditions, key=lambda rendition: rendition.bandwidth)
     decent = [
@@ -44,6 +80,8 @@ def master_playlist(renditions: Sequence[R], uri_for: Callable[[R], str]) -> str
     ]
     first = decent[-1] if decent else ascending[0]
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
+    lines += map(_track_line, tracks)
+    with_tracks = (f'SUBTITLES="{SUBTITLES}"',) if tracks else ()
     for rendition in [first, *(other for other in ascending if other is not first)]:
         attributes = (
             f"BANDWIDTH={rendition.bandwidth}",
@@ -51,9 +89,40 @@ def master_playlist(renditions: Sequence[R], uri_for: Callable[[R], str]) -> str
             f'CODECS="{rendition.codecs}"',
             f"RESOLUTION={rendition.width}x{rendition.height}",
             f"FRAME-RATE={rendition.frame_rate:.3f}",
+            *with_tracks,
         )
         lines += [f"#EXT-X-STREAM-INF:{','.join(attributes)}", uri_for(rendition)]
     return "\n".join(lines) + "\n"
+
+
+def subtitle_playlist(uri: str, duration_seconds: float) -> str:
+    """Write the media playlist of a subtitle track: one segment that lasts as long as the video.
+
+    Args:
+        uri: address of the WebVTT file; absolute, or relative to this playlist.
+        duration_seconds: of the video.
+    """
+    lines = (
+        "#EXTM3U",
+        "#EXT-X-VERSION:7",
+        f"#EXT-X-TARGETDURATION:{math.ceil(duration_seconds)}",
+        "#EXT-X-PLAYLIST-TYPE:VOD",
+        f"#EXTINF:{duration_seconds:.3f},",
+        uri,
+        "#EXT-X-ENDLIST",
+    )
+    return "\n".join(lines) + "\n"
+
+
+def subtitle_segment(webvtt: str) -> str:
+    """Say in a WebVTT file where in the video its times begin, as players of HLS want it.
+
+    Others take the line for a header that they do not know.
+
+    Args:
+        webvtt: as `captions.files` writes it: its first line is WEBVTT alone.
+    """
+    return webvtt.replace("WEBVTT\n", f"WEBVTT\n{TIMESTAMP_MAP}\n", 1)
 
 
 def point_playlist(text: str, media_url: str) -> str:
@@ -69,9 +138,32 @@ def point_playlist(text: str, media_url: str) -> str:
     Raises:
         ValueError: the address could break out of its place in the playlist.
     """
-    if any(character in media_url for character in '"\r\n'):
-        raise ValueError("an address in a playlist has neither quotes nor line ends")
+    _check_quotable(media_url)
     return "\n".join(_point_line(line, media_url) for line in text.splitlines()) + "\n"
+
+
+def _track_line(track: SubtitleTrack) -> str:
+    """Return a track's line; players choose it by the languages that their user has set."""
+    for text in (track.uri, track.name, track.language):
+        _check_quotable(text)
+    attributes = [
+        "TYPE=SUBTITLES",
+        f'GROUP-ID="{SUBTITLES}"',
+        f'NAME="{track.name}"',
+        f'LANGUAGE="{track.language}"',
+        "DEFAULT=NO",
+        "AUTOSELECT=YES",
+        "FORCED=NO",
+        f'URI="{track.uri}"',
+    ]
+    if track.describes_sounds:
+        attributes.append(f'CHARACTERISTICS="{FOR_WHO_DOES_NOT_HEAR}"')
+    return f"#EXT-X-MEDIA:{','.join(attributes)}"
+
+
+def _check_quotable(text: str) -> None:
+    if any(character in text for character in '"\r\n'):
+        raise ValueError("what a playlist quotes has neither quotes nor line ends")
 
 
 def _point_line(line: str, media_url: str) -> str:

@@ -356,6 +356,30 @@ CREATE UNIQUE INDEX uq_transcoding_jobs_open ON transcoding_jobs (video_id) WHER
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON "transcoding_jobs" TO __organization_role__;
 
+CREATE TABLE video_captions (
+	id UUID NOT NULL, 
+	video_id UUID NOT NULL, 
+	language TEXT NOT NULL, 
+	kind TEXT NOT NULL, 
+	label TEXT NOT NULL, 
+	content TEXT NOT NULL, 
+	cues BIGINT NOT NULL, 
+	created_by UUID NOT NULL, 
+	version BIGINT DEFAULT '1' NOT NULL, 
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL, 
+	CONSTRAINT pk_video_captions PRIMARY KEY (id), 
+	CONSTRAINT uq_video_captions_video_id_language_kind UNIQUE (video_id, language, kind), 
+	CONSTRAINT uq_video_captions_video_id_label UNIQUE (video_id, label), 
+	CONSTRAINT ck_video_captions_kind_known CHECK (kind IN ('subtitles', 'captions')), 
+	CONSTRAINT ck_video_captions_label_fits_a_playlist CHECK (label !~ '["\r\n]'), 
+	CONSTRAINT ck_video_captions_content_is_small CHECK (octet_length(content) <= 524288), 
+	CONSTRAINT ck_video_captions_has_cues CHECK (cues > 0), 
+	CONSTRAINT fk_video_captions_video_id_videos FOREIGN KEY(video_id) REFERENCES videos (id) ON DELETE CASCADE, 
+	CONSTRAINT fk_video_captions_created_by_users FOREIGN KEY(created_by) REFERENCES users (id)
+);
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON "video_captions" TO __organization_role__;
+
 CREATE TABLE course_runs (
 	id UUID NOT NULL, 
 	course_id UUID NOT NULL, 

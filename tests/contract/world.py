@@ -38,7 +38,7 @@ USING_UP = frozenset(
         *("publishCourseVersion", "archiveCourseVersion", "createTranscodingJob", "replaceLesson"),
         *("enrollInRun", "withdrawEnrollment", "refundPayment", "completeMediaFile", "retryJob"),
         *("suspendOrganization", "suspendEnrollment", "updateRun", "cancelRun"),
-        *("duplicateModule", "duplicateLesson"),
+        *("duplicateModule", "duplicateLesson", "deleteVideoCaption"),
     }
 )
 """Operations whose success leaves the world poorer for the requests after it."""
@@ -195,6 +195,8 @@ TOKENS = {
     "getMasterPlaylist": "playback token",
     "getRenditionPlaylist": "playback token",
     "getThumbnails": "playback token",
+    "getCaptionPlaylist": "playback token",
+    "getCaptionTrack": "playback token",
 }
 
 

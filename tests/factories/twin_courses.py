@@ -18,6 +18,7 @@ from lms.courses.models import (
     PublishedVersion,
     RunSeats,
 )
+from lms.media.captions.models import VideoCaption
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
 
 if TYPE_CHECKING:
@@ -119,6 +120,16 @@ def media(ids: TwinIds, canary: str, organization_id: UUID, mark: int) -> list[A
             frame_rate=25.0,
             media_key=f"{root}/720p.mp4",
             playlist_key=f"{root}/720p.m3u8",
+        ),
+        VideoCaption(
+            id=ids.caption_id,
+            video_id=ids.video_id,
+            language="en",
+            kind="subtitles",
+            label=canary,
+            content=f"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n{canary}\n",
+            cues=1,
+            created_by=ids.instructor_id,
         ),
     ]
 

@@ -49,6 +49,7 @@ class TwinIds:
     video_id: UUID = field(default_factory=new_id)
     job_id: UUID = field(default_factory=new_id)
     rendition_id: UUID = field(default_factory=new_id)
+    caption_id: UUID = field(default_factory=new_id)
     run_id: UUID = field(default_factory=new_id)
     enrollment_id: UUID = field(default_factory=new_id)
     payment_id: UUID = field(default_factory=new_id)

@@ -54,6 +54,14 @@ BODIES: dict[str, Any] = {
     "deleteMediaFile": None,
     "completeMediaFile": None,
     "createTranscodingJob": None,
+    "createVideoCaption": {
+        "language": "de",
+        "kind": "subtitles",
+        "label": "Deutsch",
+        "content": "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nGuten Morgen\n",
+    },
+    "updateVideoCaption": {"label": "English"},
+    "deleteVideoCaption": None,
     "createCourseRun": None,  # filled in below: it names a version
     "updateRun": {"title": "New title"},
     "rerunCourseRun": None,  # filled in below: it has dates
@@ -227,6 +235,7 @@ def test_globexs_people_find_nothing_under_ids_of_acme(
 
 MARKLESS = {
     *("readFile", "getMasterPlaylist", "getRenditionPlaylist", "getThumbnails"),
+    *("getCaptionPlaylist", "getCaptionTrack"),
     *("downloadMediaFile", "getMediaFileDownload"),
 }
 """Reads whose address must be signed (404 here), or whose answer is nothing but such an address."""

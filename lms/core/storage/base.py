@@ -65,6 +65,36 @@ class StoredObject:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """An object in a listing.
+
+    Attributes:
+        key: The object's key.
+        size: Bytes.
+        modified: When it was last written, UTC.
+    """
+
+    key: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """An unfinished upload in a listing.
+
+    Attributes:
+        key: What it is to become.
+        upload_id: What ``begin_upload`` returned.
+        begun: When, UTC.
+    """
+
+    key: str
+    upload_id: str
+    begun: datetime
+
+
 class StorageError(Exception):
     """The store refused: a repeat would be refused too, unless a subclass says otherwise."""
 
@@ -195,6 +225,21 @@ class Storage(Protocol):
 
     def delete(self, key: str) -> None:
         """Delete an object; without effect when there is none."""
+        ...
+
+    def list_objects(self, prefix: str) -> Iterator[ListedObject]:
+        """Iterate over the objects whose key starts with ``prefix``, which ends with ``/``.
+
+        What is in one folder comes one after another. An object that comes or goes meanwhile may be
+        listed or not. Nothing is asked before the first is; errors come from there.
+        """
+        ...
+
+    def list_uploads(self, prefix: str) -> Iterator[ListedUpload]:
+        """Iterate over the unfinished uploads whose key starts with ``prefix``, in any order.
+
+        As for ``list_objects``; some stores (MinIO) list no uploads but by their whole key.
+        """
         ...
 
     def delete_prefix(self, prefix: str) -> None:

@@ -14,6 +14,7 @@ file and can therefore never contradict it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from typing import BinaryIO, Literal, overload
 
 from lms.core.storage.base import (
     InvalidKey,
+    ListedObject,
+    ListedUpload,
     ObjectNotFound,
     PartSizeMismatch,
     StorageUnavailable,
@@ -162,6 +165,25 @@ class LocalStorage:
         for base in (self._objects, self._types):
             with suppress(ObjectNotFound), reading(key):
                 _inside(base, key).unlink()
+
+    def list_objects(self, prefix: str) -> Iterator[ListedObject]:
+        """See ``Storage.list_objects``."""
+        top = _inside(self._objects, validate_prefix(prefix)[:-1])
+        with reading(prefix):
+            for folder, _, names in os.walk(top):
+                for path in (Path(folder, name) for name in names):
+                    # It may be deleted meanwhile.
+                    with suppress(FileNotFoundError):
+                        status = path.stat()
+                        modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                        key = path.relative_to(self._objects).as_posix()
+                        yield ListedObject(key, status.st_size, modified)
+
+    def list_uploads(self, prefix: str) -> Iterator[ListedUpload]:
+        """See ``Storage.list_uploads``."""
+        validate_prefix(prefix)
+        with reading(prefix):
+            yield from self._uploads.pending(prefix)
 
     def delete_prefix(self, prefix: str) -> None:
         """See ``Storage.delete_prefix``."""

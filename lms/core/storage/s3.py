@@ -19,6 +19,8 @@ from boto3.session import Session
 from botocore.exceptions import ClientError
 
 from lms.core.storage.base import (
+    ListedObject,
+    ListedUpload,
     ObjectNotFound,
     StorageError,
     StorageUnavailable,
@@ -211,6 +213,21 @@ class S3Storage:
         """See ``Storage.delete``."""
         with suppress(ObjectNotFound), s3_errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=validate_key(key))
+
+    def list_objects(self, prefix: str) -> Iterator[ListedObject]:
+        """See ``Storage.list_objects``."""
+        with s3_errors(prefix):
+            for found in self._list("list_objects_v2", "Contents", Prefix=validate_prefix(prefix)):
+                modified = found["LastModified"].astimezone(UTC)
+                yield ListedObject(found["Key"], found["Size"], modified)
+
+    def list_uploads(self, prefix: str) -> Iterator[ListedUpload]:
+        """See ``Storage.list_uploads``."""
+        request = {"Prefix": validate_prefix(prefix)}
+        with s3_errors(prefix):
+            for found in self._list("list_multipart_uploads", "Uploads", **request):
+                begun = found["Initiated"].astimezone(UTC)
+                yield ListedUpload(found["Key"], found["UploadId"], begun)
 
     def delete_prefix(self, prefix: str) -> None:
         """See ``Storage.delete_prefix``."""

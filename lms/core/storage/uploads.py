@@ -11,12 +11,18 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from lms.core.storage.base import PartSizeMismatch, UploadedPart, UploadIncomplete
+from lms.core.storage.base import (
+    ListedUpload,
+    PartSizeMismatch,
+    UploadedPart,
+    UploadIncomplete,
+)
 from lms.core.storage.claims import PartClaim
 from lms.core.storage.files import CHUNK_SIZE, TemporaryFolder, reading, writing
 from lms.core.storage.parts import missing_parts, plan_parts
@@ -110,13 +116,20 @@ class PendingUploads:
             folder, _ = self._open(key, upload_id)
             self._temporary.discard(folder)
 
-    def abort_prefix(self, prefix: str) -> None:
-        """Drop every upload whose key starts with ``prefix``."""
+    def pending(self, prefix: str) -> Iterator[ListedUpload]:
+        """Iterate over the uploads whose key starts with ``prefix``."""
         for folder in self._path.iterdir():
             # It may end meanwhile, or begin just now.
             with suppress(FileNotFoundError):
-                if _describe(folder)["key"].startswith(prefix):
-                    self._temporary.discard(folder)
+                key = _describe(folder)["key"]
+                begun = datetime.fromtimestamp((folder / _DESCRIPTION).stat().st_mtime, UTC)
+                if key.startswith(prefix):
+                    yield ListedUpload(key, folder.name, begun)
+
+    def abort_prefix(self, prefix: str) -> None:
+        """Drop every upload whose key starts with ``prefix``."""
+        for upload in self.pending(prefix):
+            self._temporary.discard(self._path / upload.upload_id)
 
     def _open(self, key: str, upload_id: str) -> tuple[Path, str]:
         """Return folder and media type of an upload, FileNotFoundError when there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -262,6 +263,37 @@ def test_a_deleted_object_is_gone_and_can_be_deleted_again(store: Store) -> None
         store.storage.stat(KEY)
 
 
+def test_the_objects_of_a_prefix_are_listed_folder_by_folder(store: Store) -> None:
+    keys = ["o/1/a/original", "o/1/a/out/360.mp4", "o/1/b/original", "o/1/c"]
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    for key in [*keys, "o/10/a/original", "o/2/o/1/file"]:
+        store.storage.write(key, key.encode(), content_type="text/plain")
+
+    found = list(store.storage.list_objects("o/1/"))
+
+    assert sorted((one.key, one.size) for one in found) == [(key, len(key)) for key in keys]
+    folders = [one.key.split("/")[2] for one in found]
+    assert len(list(groupby(folders))) == 3
+    assert all(before <= one.modified <= datetime.now(UTC) for one in found)
+
+
+def test_the_unfinished_uploads_of_a_prefix_are_listed(store: Store) -> None:
+    mine = upload(store, b"bytes", "o/1/file/original")
+    upload(store, b"bytes", "o/10/file/original")
+    done = upload(store, b"bytes", "o/1/done/original")
+    store.storage.complete_upload("o/1/done/original", done, size=5)
+
+    (found,) = store.storage.list_uploads("o/1/")
+
+    assert (found.key, found.upload_id) == ("o/1/file/original", mine)
+    assert found.begun <= datetime.now(UTC)  # the stand-in for S3 has a date of its own
+
+
+def test_where_nothing_is_nothing_is_listed(store: Store) -> None:
+    assert list(store.storage.list_objects("o/none/")) == []
+    assert list(store.storage.list_uploads("o/none/")) == []
+
+
 def test_deleting_one_organizations_prefix_leaves_every_other(store: Store) -> None:
     mine = ["o/1/file/original", "o/1/file/attempt-2/360.mp4", "o/1/other"]
     others = ["o/10/file/original", "o/12", "o/2/o/1/file"]
@@ -303,6 +335,10 @@ def test_a_prefix_that_does_not_end_at_a_folder_of_ours_is_refused(
 ) -> None:
     with pytest.raises(InvalidKey):
         store.storage.delete_prefix(prefix)
+    with pytest.raises(InvalidKey):
+        list(store.storage.list_objects(prefix))
+    with pytest.raises(InvalidKey):
+        list(store.storage.list_uploads(prefix))
 
 
 @pytest.mark.parametrize(
