@@ -43,6 +43,7 @@ from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
 from lms.learning import mark_views, standing_views, transfer_views, upgrade_views
 from lms.learning import views as learning_views
+from lms.media import settings_views as transcoding_settings_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
 from lms.payments import dispute_views, grant_views, receipt_views, statement_views
@@ -68,6 +69,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     archive_views.blp,
     media_file_views.blp,
     video_views.blp,
+    transcoding_settings_views.blp,
     run_views.blp,
     file_views.blp,
     enrollment_views.blp,

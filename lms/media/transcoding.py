@@ -5,9 +5,7 @@ Functions that take a job's id are called by workers in a transaction that holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, delete, exists, func, or_, select, text, update
@@ -19,8 +17,6 @@ from lms.core.queue import TRANSCODE_VIDEO, Doorbell, enqueue
 from lms.media.errors import TranscodingOpenError
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
 
-DEFAULT_LADDER = (1080, 720, 480, 360)
-MAX_RUNGS = 8
 OPEN = ("queued", "running")
 
 
@@ -50,18 +46,6 @@ class FinishedVideo:
     poster_key: str
     cpu_seconds: float
     renditions: tuple[FinishedRendition, ...]
-
-
-def ladder_of(settings: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the short sides to encode, from an organization's settings or the default.
-
-    Settings are data that an admin wrote: what makes no sense is left out.
-    """
-    chosen = settings.get("ladder")
-    if not isinstance(chosen, list):
-        return DEFAULT_LADDER
-    sides = {side for side in chosen if type(side) is int and 144 <= side <= 2160}
-    return tuple(sorted(sides, reverse=True)[:MAX_RUNGS]) or DEFAULT_LADDER
 
 
 def begin(session: Session, doorbell: Doorbell, video: Video) -> TranscodingJob:

@@ -54,6 +54,7 @@ BODIES: dict[str, Any] = {
     "deleteMediaFile": None,
     "completeMediaFile": None,
     "createTranscodingJob": None,
+    "updateTranscodingSettings": {"longest_video_seconds": 3600},
     "createCourseRun": None,  # filled in below: it names a version
     "updateRun": {"title": "New title"},
     "rerunCourseRun": None,  # filled in below: it has dates
