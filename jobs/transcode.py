@@ -34,8 +34,8 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 FAILED_FOR_GOOD = "The video could not be converted. Please try again later."
 
 
-class _DeletedError(Exception):
-    """The video was deleted while it was converted: there is nothing to publish."""
+class _UnwantedError(Exception):
+    """The conversion was cancelled, or its video deleted: there is nothing to publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def transcode_video(context: JobContext, claim: Claim) -> None:
         return
     try:
         _convert(context, claim, source)
-    except _DeletedError:
-        log.info("video_deleted")
+    except _UnwantedError:
+        log.info("conversion_unwanted")
         context.storage.delete_prefix(f"{source.folder}/")
 
 
@@ -124,7 +124,7 @@ def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Enco
     def on_progress(fraction: float) -> None:
         def advance(session: Session) -> None:
             if not transcoding.advance(session, source.job_id, int(100 * fraction)):
-                raise _DeletedError
+                raise _UnwantedError
 
         lease.tick(advance)
 
@@ -176,7 +176,7 @@ def _store(storage: Storage, source: _Source, encoded: Encoded) -> FinishedVideo
 def _publish(context: JobContext, claim: Claim, finished: FinishedVideo) -> None:
     with context.holding(claim) as session:
         if not transcoding.succeed(session, claim.subject_id, finished):
-            raise _DeletedError
+            raise _UnwantedError
         claims.finish(session, claim)
 
 

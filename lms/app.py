@@ -29,6 +29,7 @@ from lms.courses import (
     content_views,
     instructor_views,
     run_views,
+    transcoding_views,
     version_views,
     video_views,
 )
@@ -69,6 +70,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     archive_views.blp,
     media_file_views.blp,
     video_views.blp,
+    transcoding_views.blp,
     transcoding_settings_views.blp,
     run_views.blp,
     file_views.blp,

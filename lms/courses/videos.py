@@ -1,17 +1,17 @@
-"""Finding a lesson's video for those who teach its course."""
+"""Finding a lesson's video, and its conversions, for those who teach its course."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
 from lms.courses.queries import taught_by
-from lms.media.models import MediaAsset, Video
+from lms.media.models import MediaAsset, TranscodingJob, Video
 
 
 def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool = False) -> Video:
@@ -26,16 +26,7 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
     Raises:
         NotFoundError: there is none, or the actor teaches no course with it.
     """
-    in_a_lesson = (
-        exists()
-        .where(
-            MediaFile.asset_id == Video.asset_id,
-            Lesson.id == MediaFile.lesson_id,
-            CourseVersion.id == Lesson.version_id,
-            taught_by(actor, CourseVersion.course_id),
-        )
-        .correlate(Video)
-    )
+    in_a_lesson = _in_a_lesson_of(actor)
     query = select(Video).where(Video.id == video_id, in_a_lesson)
     if hold:
         # The asset is what deleting locks first; the video is read again once it is ours.
@@ -49,3 +40,33 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
     if video is None:
         raise NotFoundError("There is no such video.")
     return video
+
+
+def taught_transcoding_job(session: Session, actor: Actor, job_id: UUID) -> TranscodingJob:
+    """Return a conversion of the video of a lesson in a course that the actor teaches.
+
+    Raises:
+        NotFoundError: there is none, or the actor teaches no course with its video.
+    """
+    job = session.scalar(
+        select(TranscodingJob)
+        .join(Video, Video.id == TranscodingJob.video_id)
+        .where(TranscodingJob.id == job_id, _in_a_lesson_of(actor))
+    )
+    if job is None:
+        raise NotFoundError("There is no such conversion.")
+    return job
+
+
+def _in_a_lesson_of(actor: Actor) -> ColumnElement[bool]:
+    """Match videos that a lesson has in a course that the actor teaches."""
+    return (
+        exists()
+        .where(
+            MediaFile.asset_id == Video.asset_id,
+            Lesson.id == MediaFile.lesson_id,
+            CourseVersion.id == Lesson.version_id,
+            taught_by(actor, CourseVersion.course_id),
+        )
+        .correlate(Video)
+    )
