@@ -42,6 +42,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
+from lms.http.event_streams import EventStreams
 from lms.learning import mark_views, standing_views, transfer_views, upgrade_views
 from lms.learning import views as learning_views
 from lms.media import settings_views as transcoding_settings_views
@@ -160,6 +161,7 @@ def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) ->
     services.add(Settings, settings)
     services.add(Storage, storage)
     services.add(Doorbell, doorbell)
+    services.add(EventStreams, EventStreams())
     services.add(SecretBox, SecretBox.from_setting(settings.secrets_keys))
     services.add(Providers, Providers.from_settings(settings))
     return services
