@@ -31,6 +31,7 @@ from jobs.ffmpeg.verify import tolerance_seconds
 from lms.config import Settings
 from lms.media import transcoding
 from lms.media.models import Video
+from lms.media.transcoding_settings import DEFAULT_LADDER
 
 MEDIA = ROOT.parent / "shared" / "media"
 TIMES, SECONDS = 1.1, 2.0
@@ -152,7 +153,7 @@ def _encode_plainly(clip: Path) -> Took:
         imageio_ffmpeg.get_ffmpeg_exe(),
         clip,
         found,
-        ladder.rungs(*size, transcoding.DEFAULT_LADDER),
+        ladder.rungs(*size, DEFAULT_LADDER),
         constant_rate(found.frame_rate),
         read_seconds=found.duration_seconds + tolerance_seconds(found.duration_seconds),
         max_pixels=limits.max_pixels,

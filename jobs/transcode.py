@@ -18,12 +18,12 @@ from jobs import claims
 from jobs.claims import Claim
 from jobs.context import JobContext, Lease
 from jobs.ffmpeg.errors import PermanentMediaError
+from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.transcode import Encoded, transcode
 from jobs.scratch import scratch
 from lms.core.storage.base import Storage
-from lms.media import thumbnails, transcoding
+from lms.media import thumbnails, transcoding, transcoding_settings
 from lms.media.transcoding import FinishedRendition, FinishedVideo
-from tenants.session import organization_of
 
 log = structlog.get_logger()
 
@@ -34,8 +34,8 @@ PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 FAILED_FOR_GOOD = "The video could not be converted. Please try again later."
 
 
-class _DeletedError(Exception):
-    """The video was deleted while it was converted: there is nothing to publish."""
+class _UnwantedError(Exception):
+    """The conversion was cancelled, or its video deleted: there is nothing to publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,14 @@ class _Source:
         folder: where this claim alone writes. A video's jobs count their claims each for itself,
             so the job's id is part of it: what plays already is never overwritten.
         short_sides: the ladder in pixels.
+        longest_seconds: a longer video is refused.
     """
 
     job_id: UUID
     key: str
     folder: str
     short_sides: tuple[int, ...]
+    longest_seconds: int
 
 
 def transcode_video(context: JobContext, claim: Claim) -> None:
@@ -69,8 +71,8 @@ def transcode_video(context: JobContext, claim: Claim) -> None:
         return
     try:
         _convert(context, claim, source)
-    except _DeletedError:
-        log.info("video_deleted")
+    except _UnwantedError:
+        log.info("conversion_unwanted")
         context.storage.delete_prefix(f"{source.folder}/")
 
 
@@ -109,12 +111,14 @@ def _start(context: JobContext, claim: Claim) -> _Source | None:
         if original is None:
             claims.finish(session, claim)
             return None
+        settings = transcoding_settings.in_effect(session)
         return _Source(
             job_id=claim.subject_id,
             key=original,
             folder=f"{original.rpartition('/')[0]}/renditions/{claim.subject_id}"
             f"/attempt-{claim.fence}",
-            short_sides=transcoding.ladder_of(organization_of(session).settings),
+            short_sides=settings.ladder,
+            longest_seconds=settings.longest_video_seconds,
         )
 
 
@@ -125,7 +129,7 @@ def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Enco
     def on_progress(fraction: float) -> None:
         def advance(session: Session) -> None:
             if not transcoding.advance(session, source.job_id, int(100 * fraction)):
-                raise _DeletedError
+                raise _UnwantedError
 
         lease.tick(advance)
 
@@ -133,6 +137,7 @@ def _encode(source: _Source, lease: Lease, original: Path, folder: Path) -> Enco
         original,
         workdir,
         short_sides=source.short_sides,
+        limits=Limits(max_duration_s=source.longest_seconds),
         on_progress=on_progress,
         tick_seconds=TICK_SECONDS,
     )
@@ -182,7 +187,7 @@ def _store(storage: Storage, source: _Source, encoded: Encoded) -> FinishedVideo
 def _publish(context: JobContext, claim: Claim, finished: FinishedVideo) -> None:
     with context.holding(claim) as session:
         if not transcoding.succeed(session, claim.subject_id, finished):
-            raise _DeletedError
+            raise _UnwantedError
         claims.finish(session, claim)
 
 

@@ -30,6 +30,7 @@ from lms.courses import (
     content_views,
     instructor_views,
     run_views,
+    transcoding_views,
     version_views,
     video_views,
 )
@@ -42,6 +43,7 @@ from lms.http.auth import Authenticator
 from lms.http.blueprint import ApiBlueprint
 from lms.http.call import Services
 from lms.http.edge import Edge, LmsFlask
+from lms.http.event_streams import EventStreams
 from lms.learning import caption_views as track_views
 from lms.learning import (
     mark_views,
@@ -51,6 +53,7 @@ from lms.learning import (
     upgrade_views,
 )
 from lms.learning import views as learning_views
+from lms.media import settings_views as transcoding_settings_views
 from lms.media import views as file_views
 from lms.payments import account_views as payment_account_views
 from lms.payments import dispute_views, grant_views, receipt_views, statement_views
@@ -77,6 +80,8 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     media_file_views.blp,
     video_views.blp,
     caption_views.blp,
+    transcoding_views.blp,
+    transcoding_settings_views.blp,
     run_views.blp,
     file_views.blp,
     enrollment_views.blp,
@@ -167,6 +172,7 @@ def create_services(settings: Settings, storage: Storage, doorbell: Doorbell) ->
     services.add(Settings, settings)
     services.add(Storage, storage)
     services.add(Doorbell, doorbell)
+    services.add(EventStreams, EventStreams())
     services.add(SecretBox, SecretBox.from_setting(settings.secrets_keys))
     services.add(Providers, Providers.from_settings(settings))
     return services

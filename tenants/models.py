@@ -1,12 +1,12 @@
-"""Shared tables: organizations, their domains, and the queue of work."""
+"""Shared tables: organizations, their domains, the queue of work and what it costs."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
+from sqlalchemy import CheckConstraint, Date, Float, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tenants.base import PlatformBase
@@ -126,3 +126,37 @@ class Work(PlatformBase):
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
+
+
+class TranscodingSettings(PlatformBase):
+    """What an organization's admins chose for the conversion of its videos.
+
+    Its role reaches its own row alone. `ladder` holds short sides in pixels, the largest first;
+    what is NULL, or without a row, is as the platform has it.
+    """
+
+    __tablename__ = "transcoding_settings"
+    __table_args__ = (CheckConstraint("longest_video_seconds > 0", name="longest_video_positive"),)
+
+    organization_id: Mapped[UUID] = mapped_column(
+        ForeignKey("platform.organizations.id"), primary_key=True
+    )
+    ladder: Mapped[list[Any] | None]
+    longest_video_seconds: Mapped[int | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class CpuUsage(PlatformBase):
+    """CPU time that an organization's jobs took, by the day (UTC) on which a claim ended.
+
+    What an organization costs outlives its rows of work. Its role reaches its own rows alone.
+    """
+
+    __tablename__ = "cpu_usage"
+    __table_args__ = (CheckConstraint("seconds >= 0", name="seconds_not_negative"),)
+
+    organization_id: Mapped[UUID] = mapped_column(
+        ForeignKey("platform.organizations.id"), primary_key=True
+    )
+    day: Mapped[date] = mapped_column(Date(), primary_key=True)
+    seconds: Mapped[float] = mapped_column(Float())

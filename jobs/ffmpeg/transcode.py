@@ -7,6 +7,7 @@ in child processes under limits.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -86,10 +87,13 @@ def transcode(
 def _refuse(found: Source, width: int, height: int, limits: Limits) -> None:
     """Refuse what would encode but should not."""
     if found.duration_seconds > limits.max_duration_s:
+        length, longest = (
+            timedelta(seconds=round(seconds))
+            for seconds in (found.duration_seconds, limits.max_duration_s)
+        )
         message = (
-            f"This video is {found.duration_seconds / 3600:.1f} hours long; "
-            f"at most {limits.max_duration_s / 3600:g} hours can be converted. "
-            "Please upload it in shorter parts."
+            f"This video is {length} long; at most {longest} (hours, minutes, seconds) can be"
+            " converted. Please upload it in shorter parts."
         )
         raise PermanentMediaError("too_long", message)
     if min(width, height) < ladder.MIN_SIDE:

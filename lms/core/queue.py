@@ -59,6 +59,11 @@ HASTEN_WORK = text("""
      WHERE organization_id = :organization_id AND kind = :kind AND subject_id = :subject_id
        AND state = 'waiting'
 """)
+WITHDRAW_WORK = text("""
+    UPDATE platform.work SET state = 'done', finished_at = now()
+     WHERE organization_id = :organization_id AND kind = :kind AND subject_id = :subject_id
+       AND state = 'waiting'
+""")
 
 
 class Doorbell:
@@ -137,6 +142,24 @@ def hasten(
         "due_at": due_at,
     }
     session.execute(HASTEN_WORK, values)
+
+
+def withdraw(session: Session, kind: str, subject_id: UUID) -> None:
+    """Let work that waits end without being done; what is running is left to find out by itself.
+
+    A worker locks its row of work before what it is about: call this before locking that, too.
+
+    Args:
+        session: the organization's.
+        kind: one of the names in this module.
+        subject_id: id of the row that the work is about; without waiting work nothing changes.
+    """
+    values = {
+        "organization_id": organization_of(session).id,
+        "kind": kind,
+        "subject_id": subject_id,
+    }
+    session.execute(WITHDRAW_WORK, values)
 
 
 def enqueue_for(session: Session, kind: str, due_at: Mapping[UUID, datetime]) -> None:

@@ -1,4 +1,4 @@
-"""Finding a lesson's video for those who teach its course."""
+"""Finding a lesson's video, and its conversions, for those who teach its course."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lms.core.actor import Actor
 from lms.core.errors import NotFoundError
 from lms.courses.models import CourseVersion, Lesson, MediaFile
 from lms.courses.queries import taught_by
-from lms.media.models import MediaAsset, Video
+from lms.media.models import MediaAsset, TranscodingJob, Video
 
 
 def in_a_taught_lesson(actor: Actor) -> ColumnElement[bool]:
@@ -54,3 +54,19 @@ def taught_video(session: Session, actor: Actor, video_id: UUID, *, hold: bool =
     if video is None:
         raise NotFoundError("There is no such video.")
     return video
+
+
+def taught_transcoding_job(session: Session, actor: Actor, job_id: UUID) -> TranscodingJob:
+    """Return a conversion of the video of a lesson in a course that the actor teaches.
+
+    Raises:
+        NotFoundError: there is none, or the actor teaches no course with its video.
+    """
+    job = session.scalar(
+        select(TranscodingJob)
+        .join(Video, Video.id == TranscodingJob.video_id)
+        .where(TranscodingJob.id == job_id, in_a_taught_lesson(actor))
+    )
+    if job is None:
+        raise NotFoundError("There is no such conversion.")
+    return job

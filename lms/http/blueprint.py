@@ -44,6 +44,19 @@ PUBLIC: frozenset[str] = frozenset()
 BYTES = frozenset({"application/zip", "application/octet-stream"})
 """Media types that are no text."""
 
+EVENT_STREAM = "text/event-stream"
+ONE_EVENT = {
+    "description": "One of the stream's events; `data` is JSON.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
+"""Before OpenAPI 3.2 a stream's schema is that of one event."""
+
 NO_QUERY = NoQuery()
 
 
@@ -295,8 +308,10 @@ def _without_query(view: View) -> View:
     return called
 
 
-def _text_or_bytes(media_type: str) -> dict[str, str]:
+def _text_or_bytes(media_type: str) -> dict[str, Any]:
     """Return the schema of what is not JSON: clients must not take bytes for text."""
+    if media_type == EVENT_STREAM:
+        return ONE_EVENT
     return {"type": "string", "format": "binary"} if media_type in BYTES else {"type": "string"}
 
 

@@ -40,6 +40,12 @@ class TranscodingOpenError(ConflictError):
     code = "transcoding_open"
 
 
+class TranscodingEndedError(ConflictError):
+    """The conversion has ended; there is nothing to cancel."""
+
+    code = "transcoding_ended"
+
+
 class WrongPartSizeError(DomainError):
     """The body of a part does not have the size that its address was signed for."""
 

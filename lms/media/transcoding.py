@@ -5,23 +5,24 @@ Functions that take a job's id are called by workers in a transaction that holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
+from lms.core import audit
+from lms.core.actor import Actor
+from lms.core.errors import NotFoundError
 from lms.core.ids import new_id
-from lms.core.queue import TRANSCODE_VIDEO, Doorbell, enqueue
-from lms.media.errors import TranscodingOpenError
+from lms.core.queue import TRANSCODE_VIDEO, Doorbell, enqueue, withdraw
+from lms.media.errors import TranscodingEndedError, TranscodingOpenError
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
 
-DEFAULT_LADDER = (1080, 720, 480, 360)
-MAX_RUNGS = 8
 OPEN = ("queued", "running")
+CANCELLED = "cancelled"
+"""Error code of a conversion that a person ended: it failed for no fault of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,6 @@ class FinishedVideo:
     poster_key: str
     cpu_seconds: float
     renditions: tuple[FinishedRendition, ...]
-
-
-def ladder_of(settings: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the short sides to encode, from an organization's settings or the default.
-
-    Settings are data that an admin wrote: what makes no sense is left out.
-    """
-    chosen = settings.get("ladder")
-    if not isinstance(chosen, list):
-        return DEFAULT_LADDER
-    sides = {side for side in chosen if type(side) is int and 144 <= side <= 2160}
-    return tuple(sorted(sides, reverse=True)[:MAX_RUNGS]) or DEFAULT_LADDER
 
 
 def begin(session: Session, doorbell: Doorbell, video: Video) -> TranscodingJob:
@@ -104,11 +93,51 @@ def begin_again(session: Session, doorbell: Doorbell, video: Video) -> Transcodi
     return job
 
 
+def cancel(session: Session, actor: Actor, job_id: UUID) -> TranscodingJob:
+    """End a conversion without a result; a cancelled one stays as it is.
+
+    What waits is never started. A worker in the middle of it stops at the next renewal of its
+    lease, a quarter of which is the most that it takes, and publishes nothing. A video that plays
+    already keeps playing.
+
+    Args:
+        session: the organization's.
+        actor: who teaches a course with the video.
+        job_id: the conversion.
+
+    Raises:
+        NotFoundError: it was deleted with its video meanwhile.
+        TranscodingEndedError: it has succeeded or failed.
+    """
+    withdraw(session, TRANSCODE_VIDEO, job_id)
+    job = session.get(
+        TranscodingJob, job_id, with_for_update={"key_share": True}, populate_existing=True
+    )
+    if job is None:
+        raise NotFoundError("There is no such conversion.")
+    if job.error_code == CANCELLED:
+        return job
+    if job.state not in OPEN:
+        raise TranscodingEndedError(f"This conversion has {job.state} already.", state=job.state)
+    before = {"state": job.state, "progress": job.progress}
+    fail(session, job_id, CANCELLED, "This conversion was cancelled. It can be started again.")
+    audit.record(
+        session,
+        "transcoding_job.cancel",
+        ("transcoding_job", job_id),
+        actor_id=actor.user_id,
+        before=before,
+        after={"state": job.state, "error_code": job.error_code},
+    )
+    return job
+
+
 def start(session: Session, job_id: UUID, *, fence: int) -> str | None:
     """Mark a job running under a claim.
 
     A failed job is claimed only when its dead letter was revived: it is opened again, and so is a
-    video that had failed with it, unless another conversion of the video is open by now.
+    video that had failed with it, unless another conversion of the video is open by now. One that
+    was cancelled stays so: its worker may have died before it noticed.
 
     Returns:
         The storage key of the original; None when the job has ended or was deleted.
@@ -125,7 +154,11 @@ def start(session: Session, job_id: UUID, *, fence: int) -> str | None:
             TranscodingJob.id == job_id,
             or_(
                 TranscodingJob.state.in_(OPEN),
-                and_(TranscodingJob.state == "failed", ~superseded),
+                and_(
+                    TranscodingJob.state == "failed",
+                    TranscodingJob.error_code.is_distinct_from(CANCELLED),
+                    ~superseded,
+                ),
             ),
         )
         .values(
@@ -155,7 +188,7 @@ def advance(session: Session, job_id: UUID, percent: int) -> bool:
     """Record progress; it never runs backwards, not even in a second attempt.
 
     Returns:
-        False when there is no such job any more: it was deleted with its video.
+        False when it does not run any more: it was cancelled, or deleted with its video.
     """
     found = session.execute(
         update(TranscodingJob)
@@ -170,7 +203,7 @@ def succeed(session: Session, job_id: UUID, finished: FinishedVideo) -> bool:
     """Publish: replace the video's renditions and mark it ready, all or nothing.
 
     Returns:
-        False when the job was deleted or ended meanwhile: nothing was published.
+        False when the job was deleted or cancelled meanwhile: nothing was published.
     """
     job = session.get(TranscodingJob, job_id, with_for_update=True)
     if job is None or job.state not in OPEN:
@@ -202,7 +235,7 @@ def fail(session: Session, job_id: UUID, code: str, message: str) -> None:
         code: stable snake_case.
         message: for the teacher.
     """
-    job = session.get(TranscodingJob, job_id, with_for_update=True)
+    job = session.get(TranscodingJob, job_id, with_for_update={"key_share": True})
     if job is None or job.state not in OPEN:
         return
     job.state, job.error_code, job.error_message = "failed", code, message

@@ -107,6 +107,7 @@ class SampleWorld:
         self.known |= {
             "organization_id": str(self.other_id),
             "job_id": str(self._failed_work()),
+            "transcoding_job_id": str(ids.job_id),
             "label": "720p",
             "provider_name": "sandbox",
         }

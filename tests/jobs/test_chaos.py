@@ -17,6 +17,9 @@ from sqlalchemy import Row, text
 
 from jobs.connection import connect
 from lms.app import create_app
+from lms.core.actor import Actor
+from lms.media import transcoding
+from lms.media.models import Video
 from tenants.errors import DatabaseUnavailableError
 from tenants.session import OrganizationScope
 from tests.factories.jobs import Stack, children_of, kill_all, until
@@ -49,6 +52,7 @@ class Queued:
     scope: OrganizationScope
     video_id: UUID
     job_id: UUID
+    teacher: Actor
 
     def job(self) -> Row[Any]:
         with self.stack.database.transaction(self.scope) as session:
@@ -97,7 +101,7 @@ def queued(
         creator_id=teacher.id,
         source=long_clip,
     )
-    return Queued(stack, OrganizationScope(organization_id), video_id, job_id)
+    return Queued(stack, OrganizationScope(organization_id), video_id, job_id, teacher.actor)
 
 
 def encoder_of(worker: subprocess.Popen[bytes]) -> int | None:
@@ -209,3 +213,25 @@ def test_a_worker_lives_through_a_redis_that_is_away_while_it_idles(
     until(queued.has_succeeded, SECONDS)
     assert worker.poll() is None
     assert_published_once(queued, fence=1)
+
+
+def test_a_cancelled_encode_ends_and_its_worker_does_the_next_job(
+    stack: Stack, queued: Queued
+) -> None:
+    stack.start("jobs.dispatch")
+    worker = stack.start("jobs.worker", "media")
+    encoder = until(lambda: encoder_of(worker), SECONDS)
+    with stack.database.transaction(queued.scope) as session:
+        transcoding.cancel(session, queued.teacher, queued.job_id)
+
+    until(lambda: is_gone(encoder), SECONDS)
+
+    until(lambda: queued.work().state == "done", SECONDS)
+    job = queued.job()
+    assert (job.state, job.error_code, queued.renditions()) == ("failed", "cancelled", [])
+    with stack.database.transaction(queued.scope) as session:
+        video = session.get_one(Video, queued.video_id)
+        queued.job_id = transcoding.begin_again(session, stack.doorbell, video).id
+    until(queued.has_succeeded, SECONDS)
+    assert_published_once(queued, fence=1)
+    assert worker.poll() is None

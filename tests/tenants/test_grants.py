@@ -14,10 +14,14 @@ PLATFORMS_GRANTS = {
     "admin_sessions": EVERYTHING,
     "admins": EVERYTHING,
     "audit_events": ("SELECT", "INSERT"),
+    "cpu_usage": EVERYTHING,
     "organization_domains": EVERYTHING,
     "organizations": EVERYTHING,
+    "transcoding_settings": EVERYTHING,
     "work": EVERYTHING,
 }
+OF_ORGANIZATIONS = ("cpu_usage", "transcoding_settings", "work")
+"""Shared tables in which an organization's role reaches its own rows."""
 LOGIN_ROLE_READS = {
     "alembic_version": ("version_num",),
     "organization_domains": ("host", "organization_id", "verified_at"),
@@ -44,7 +48,7 @@ def test_the_shared_tables_are_granted_to_whom_they_are_meant_for_and_nobody_els
 ) -> None:
     assert granted(admin_engine, names.PLATFORM_SCHEMA) == {
         *(
-            f"relation {table}: r rls {'t f' if table == 'work' else 'f f'}"
+            f"relation {table}: r rls {'t f' if table in OF_ORGANIZATIONS else 'f f'}"
             for table in (*PLATFORMS_GRANTS, "alembic_version", "spare_schemas")
         ),
         *(
@@ -57,9 +61,13 @@ def test_the_shared_tables_are_granted_to_whom_they_are_meant_for_and_nobody_els
             for table, columns in LOGIN_ROLE_READS.items()
             for column in columns
         ),
-        *(f"grant work: tenants {privilege} f" for privilege in ("SELECT", "INSERT", "UPDATE")),
-        "policy work.everything: * t {platform} true",
-        f"policy work.own_rows: * t {{tenants}} {OWN_ROWS}",
+        *(
+            f"grant {table}: tenants {privilege} f"
+            for table in OF_ORGANIZATIONS
+            for privilege in ("SELECT", "INSERT", "UPDATE")
+        ),
+        *(f"policy {table}.everything: * t {{platform}} true" for table in OF_ORGANIZATIONS),
+        *(f"policy {table}.own_rows: * t {{tenants}} {OWN_ROWS}" for table in OF_ORGANIZATIONS),
     }
 
 

@@ -11,6 +11,7 @@ from flask import Flask
 from lms.core.ids import new_id
 from lms.http.auth import issue_tokens
 from lms.payments.models import PaymentAccount
+from tenants.models import TranscodingSettings
 from tenants.session import Database, OrganizationScope
 from tests.factories.twins import Side, TwinIds, World, furnish, settle, sign_in
 
@@ -36,6 +37,7 @@ def world(app: Flask, database: Database, make_organization: Callable[..., UUID]
             furnish(session, shared, canary, organization, mark=mark)
             settle(session, shared, canary, mark=mark)
             session.add(_account(canary))
+            session.add(TranscodingSettings(organization_id=organization, version=mark))
             if name == "acme":
                 furnish(session, acme_only, canary + "only", organization)
                 settle(session, acme_only, canary + "only")

@@ -62,6 +62,8 @@ BODIES: dict[str, Any] = {
     },
     "updateVideoCaption": {"label": "English"},
     "deleteVideoCaption": None,
+    "cancelTranscodingJob": None,
+    "updateTranscodingSettings": {"longest_video_seconds": 3600},
     "createCourseRun": None,  # filled in below: it names a version
     "updateRun": {"title": "New title"},
     "rerunCourseRun": None,  # filled in below: it has dates
@@ -121,6 +123,7 @@ def operations(app: Flask, side: str) -> list[tuple[Rule, str, Operation]]:
 
 def path_of(app: Flask, rule: Rule, ids: TwinIds) -> str:
     known = {**ids.as_dict(), **SIGNED, "organization_id": uuid4()}
+    known["transcoding_job_id"] = ids.job_id
     if rule.rule.endswith(("/modules", "/order", "<uuid:version_id>/lessons", "/diff")):
         known["version_id"] = ids.draft_id  # content is edited in the draft
     if "/payment-accounts/" in rule.rule:

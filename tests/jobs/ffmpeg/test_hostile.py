@@ -135,7 +135,7 @@ def test_a_gap_of_twenty_hours_is_too_long(studio: Studio, tmp_path: Path) -> No
     )
     error = refusal(gap, tmp_path)
     assert error.code == "too_long"
-    assert "20.0 hours" in error.message
+    assert "at most 8:00:00" in error.message
 
 
 def test_more_pixels_than_allowed_are_refused_before_decoding(

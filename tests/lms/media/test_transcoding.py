@@ -13,7 +13,6 @@ from lms.core.ids import new_id
 from lms.core.queue import Doorbell
 from lms.media import transcoding
 from lms.media.models import MediaAsset, TranscodingJob, Video, VideoRendition
-from lms.media.transcoding import ladder_of
 from tenants.session import Database, OrganizationScope
 from tests.factories.media import FINISHED
 from tests.factories.people import make_user
@@ -145,18 +144,3 @@ def test_a_dead_letter_that_was_superseded_stays_dead(
         transcoding.begin_again(session, doorbell, session.get_one(Video, video_id))
     with database.transaction(scope) as session:
         assert transcoding.start(session, job_id, fence=2) is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, (1080, 720, 480, 360)),
-        ({"ladder": [360, 720]}, (720, 360)),
-        ({"ladder": [0, "720", 100_000, True]}, (1080, 720, 480, 360)),
-        ({"ladder": "720"}, (1080, 720, 480, 360)),
-    ],
-)
-def test_the_ladder_is_the_organizations_where_it_makes_sense(
-    settings: dict[str, object], expected: tuple[int, ...]
-) -> None:
-    assert ladder_of(settings) == expected
