@@ -13,7 +13,7 @@ from tenants.session import PLATFORM, STILL_SETTLING, Database
 
 log = structlog.get_logger()
 
-KINDS = (queue.FORGET_KEYS,)
+KINDS = (queue.FORGET_KEYS, queue.COLLECT_MEDIA)
 """The subject of each is the organization itself."""
 
 FIRST_SECONDS = 3600.0

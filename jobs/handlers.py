@@ -41,4 +41,5 @@ HANDLERS: dict[str, Handler] = {
     queue.IMPORT_LEARNERS: Handler(imports.import_learners, imports.gave_up_import),
     queue.ENROLL_INVITED: Handler(imports.enroll_invited),
     queue.FORGET_KEYS: Handler(housekeeping.forget_keys),
+    queue.COLLECT_MEDIA: Handler(housekeeping.collect_media),
 }

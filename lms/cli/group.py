@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "lms.cli.check",
     "dispatcher": "lms.cli.processes",
     "learning": "lms.cli.learning",
+    "media": "lms.cli.media",
     "migrate": "lms.cli.migrations",
     "openapi": "lms.cli.openapi",
     "organizations": "lms.cli.organizations",

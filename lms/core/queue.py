@@ -31,6 +31,7 @@ TAKE_OFFER = "take_offer"
 IMPORT_LEARNERS = "import_learners"
 ENROLL_INVITED = "enroll_invited"
 FORGET_KEYS = "forget_keys"
+COLLECT_MEDIA = "collect_media"
 
 QUEUES: dict[str, Literal["media", "default"]] = {
     TRANSCODE_VIDEO: "media",
@@ -44,6 +45,7 @@ QUEUES: dict[str, Literal["media", "default"]] = {
     IMPORT_LEARNERS: "default",
     ENROLL_INVITED: "default",
     FORGET_KEYS: "default",
+    COLLECT_MEDIA: "media",
 }
 DOORBELL = "lms:doorbell"
 """Redis channel on which the dispatcher listens; a lost ring costs one of its ticks, no more."""

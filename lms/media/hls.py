@@ -51,7 +51,7 @@ FOR_WHO_DOES_NOT_HEAR = (
     "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound"
 )
 TIMESTAMP_MAP = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000"
-"""Cues count from the video's beginning (RFC 8216, 3.5); renditions begin at zero."""
+"""Cues count from the video's beginning (RFC 8216, 3.5), where renditions decode from zero on."""
 
 
 def master_playlist(

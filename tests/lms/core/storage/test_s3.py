@@ -138,6 +138,20 @@ def test_a_prefix_of_many_pages_is_deleted_whole(
             s3.stat(key)
 
 
+def test_objects_and_uploads_are_listed_over_many_pages(
+    s3: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_module, "_PAGE_SIZE", 2)
+    keys = [f"o/listed/file/{number}" for number in range(5)]
+    for key in keys:
+        s3.write(key, b"", content_type="text/plain")
+        s3.begin_upload(f"{key}/part", size=1, content_type="text/plain")
+
+    assert [one.key for one in s3.list_objects("o/listed/")] == keys
+    uploads = {one.key for one in s3.list_uploads("o/listed/")}
+    assert uploads == {f"{key}/part" for key in keys}
+
+
 def test_parts_are_listed_over_many_pages(s3: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_module, "_PAGE_SIZE", 2)
     upload_id = s3.begin_upload(KEY, size=5 * 8 * 1024**2, content_type="video/mp4")
