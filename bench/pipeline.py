@@ -1,4 +1,4 @@
-"""CPU and wall of a whole transcode job, beside the plain ffmpeg command of the same ladder.
+"""CPU, wall and memory of a whole transcode job, beside the plain ffmpeg command of its ladder.
 
 `python -m bench.pipeline ours WORK ORGANIZATION` does a row of work as a worker's child does and
 prints what it took; `python -m bench.pipeline plain CLIP` runs the bare command.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -37,36 +38,44 @@ MEDIA = ROOT.parent / "shared" / "media"
 TIMES, SECONDS = 1.1, 2.0
 """CPU to stay below: so many times the plain command's, and seconds on top."""
 
-STEPS = ("probe", "encode", "verify", "poster")
+STEPS = ("probe", "encode", "verify", "stills")
 NOTES = (
     (
         "Ours is the job of a worker's child from claim to publication: claim, fetch, probe, encode"
-        " under limits with progress and lease, verification of every rendition, poster, storing,"
-        " publishing; CPU of its children included, PostgreSQL's not."
+        " under limits with progress and lease, verification of every rendition, poster and"
+        " thumbnails, storing, publishing; CPU of its children included, PostgreSQL's not. All"
+        " renditions are published at once: its wall time is the time until the video plays."
     ),
     (
         "Plain is the same ffmpeg command, from the same arguments, on a file that is there."
-        " Both take turns; medians over rounds."
+        " Both take turns; medians over rounds. Plain encodes every rung, also where ours copies"
+        " a source that fits into the largest."
     ),
     (
         "The last four are what stands around our encode, CPU s: looking into the source, reading"
-        " through every rendition, the poster, and the job's own process with its database."
+        " through every rendition, the stills, and the job's own process with its database."
+    ),
+    (
+        "MiB is the memory of the largest process among a job's children: the encode's. A worker"
+        " runs one job at a time, so each worker needs as much."
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What something took, seconds.
+    """What something took; times in seconds.
 
     Attributes:
         wall: on the clock.
         cpu: of it and all its children.
+        memory_bytes: of its largest child, at its peak.
         steps: CPU of the children by what they do; what is left of `cpu` is our own process.
     """
 
     wall: float
     cpu: float
+    memory_bytes: int
     steps: dict[str, float] = field(default_factory=dict)
 
 
@@ -80,7 +89,7 @@ def run(context: Context) -> Report:
         "Transcoding, from claim to publication",
         [
             *("Clip", "Plain CPU s", "Ours CPU s", "Ours / plain", "Plain wall s", "Ours wall s"),
-            *("Probe", "Verify", "Poster", "Own"),
+            *("Plain MiB", "Ours MiB", "Probe", "Verify", "Stills", "Own"),
         ],
         notes=list(NOTES),
     )
@@ -142,7 +151,7 @@ def _step(argv: Sequence[str]) -> str:
     for name in ("probe", "verify"):
         if f"jobs.ffmpeg.{name}" in argv:
             return name
-    return "encode" if "-progress" in argv else "poster"
+    return "encode" if "-progress" in argv else "stills"
 
 
 def _encode_plainly(clip: Path) -> Took:
@@ -172,7 +181,9 @@ def _timed(step: Callable[[], object], steps: dict[str, float]) -> Took:
     wall, after = time.perf_counter() - began, os.times()
     # The last member is the clock's.
     cpu = sum(after[:4]) - sum(before[:4])
-    return Took(wall, cpu, steps)
+    # Linux counts in KiB.
+    memory_bytes = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return Took(wall, cpu, memory_bytes, steps)
 
 
 def _clips(context: Context, folder: Path) -> Iterator[Path]:
@@ -247,9 +258,11 @@ def _row(clip: str, plain: Sequence[Took], ours: Sequence[Took]) -> list[Cell]:
         cpu_ours / cpu_plain,
         statistics.median(one.wall for one in plain),
         statistics.median(one.wall for one in ours),
+        _median_mebibytes(plain),
+        _median_mebibytes(ours),
         steps["probe"],
         steps["verify"],
-        steps["poster"],
+        steps["stills"],
         own,
     ]
 
@@ -265,6 +278,10 @@ def _target(clip: str, plain: Sequence[Took], ours: Sequence[Took]) -> Target:
 
 def _median_cpu(rounds: Sequence[Took]) -> float:
     return statistics.median(one.cpu for one in rounds)
+
+
+def _median_mebibytes(rounds: Sequence[Took]) -> float:
+    return statistics.median(one.memory_bytes for one in rounds) / 1024**2
 
 
 if __name__ == "__main__":

@@ -32,7 +32,11 @@ from jobs.ffmpeg.survey import survey
 _NOT_A_VIDEO = (
     "This file is not a video that we can read. Please upload an MP4, MOV, WebM, MKV or AVI file."
 )
-_NO_PICTURE = "This file has no moving picture. Please upload it as audio, or choose a video."
+_NO_PICTURE = "This file has no moving picture. Please choose a video."
+_ONLY_SOUND = (
+    "This file has sound but no moving picture. "
+    "Please export it as MP3 or M4A and upload that, or choose a video."
+)
 _ENCRYPTED = (
     "This video is copy-protected (encrypted). Please upload a copy without copy protection."
 )
@@ -122,7 +126,8 @@ def _choose_video(container: InputContainer) -> VideoStream:
         if not stream.disposition & _NO_PICTURE_DISPOSITIONS
     ]
     if not moving:
-        raise PermanentMediaError("no_video", _NO_PICTURE)
+        message = _ONLY_SOUND if container.streams.audio else _NO_PICTURE
+        raise PermanentMediaError("no_video", message)
     # PyAV leaves the context out where its ffmpeg has no decoder.
     decodable = [stream for stream in moving if stream.codec_context]
     if not decodable:

@@ -22,6 +22,8 @@ LONGER_SOUND_SECONDS = 1.0
 _AVCC_VERSION = 1
 _PROFILES = (66, 77, 100)
 """Baseline, Main and High, as numbered by ITU-T H.264: what browsers play."""
+_MAX_LEVEL = 52
+"""5.2: 4096 x 2304 at 60 pictures a second. Players refuse a file for its name of more."""
 _RATE_ROUNDING = Fraction(1, 1000)
 
 
@@ -35,9 +37,10 @@ def suits(source: Source, video: VideoStream) -> bool:
     parameters = video.codec_context.extradata or b""
     return (
         source.video_codec == "h264"
-        and len(parameters) > 1
+        and len(parameters) > 3
         and parameters[0] == _AVCC_VERSION
         and parameters[1] in _PROFILES
+        and parameters[3] <= _MAX_LEVEL
         and source.pixel_format == "yuv420p"
         and source.color_range != FULL_RANGE
         and not source.is_hdr

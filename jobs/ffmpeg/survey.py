@@ -7,6 +7,7 @@ that speaks against it, which in most files is within the first seconds.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
@@ -25,9 +26,9 @@ is further behind cannot begin at the same time as the other rungs."""
 
 _AAC_SAMPLES = 1024
 """Of each packet (ISO/IEC 14496-3)."""
-_ROUNDING_SECONDS = Fraction(2, 1000)
+_ROUNDING_SECONDS = 0.002
 """Matroska's clock ticks once in a millisecond."""
-_SOUND_WANDERING_SECONDS = Fraction(1, 100)
+_SOUND_WANDERING_SECONDS = 0.01
 
 
 def survey(
@@ -36,6 +37,7 @@ def survey(
     sound: AudioStream | None,
     *,
     rate: Fraction,
+    patience_seconds: float = 90.0,
 ) -> Copyable | None:
     """Read a source from its beginning and say whether its picture may be copied.
 
@@ -44,16 +46,21 @@ def survey(
         picture: an H.264 stream of it that fits by its description.
         sound: an AAC stream of it that fits by its description; None where there is none.
         rate: the constant frame rate that the picture should have, frames per second.
+        patience_seconds: how long to read, on the clock; less than a probe's bounds are.
 
     Returns:
-        None when the picture has to be encoded.
+        None when the picture has to be encoded, or the file is too large to find out.
 
     Raises:
         FFmpegError: it cannot be read on.
     """
-    seen = PictureSurvey(rate, Fraction(container.start_time or 0, 1_000_000))
-    heard = None if sound is None else SoundSurvey(sound.codec_context.sample_rate, seen.start)
+    start = Fraction(container.start_time or 0, 1_000_000)
+    seen = PictureSurvey(rate, start)
+    heard = None if sound is None else SoundSurvey(sound.codec_context.sample_rate, start)
+    deadline = time.monotonic() + patience_seconds
     for packet in container.demux([picture] if sound is None else [picture, sound]):
+        if time.monotonic() > deadline:
+            return None
         if not packet.size:
             continue
         if packet.stream_index == picture.index:
@@ -78,6 +85,8 @@ class PictureSurvey:
     _count: int = 0
     _last: int = -1
     _keyframe: int = 0
+    _due: int = 0
+    """Which picture has to be the grid's next keyframe."""
     _periods: list[int] = field(default_factory=list)
     """Bytes from each keyframe of the grid to the next."""
 
@@ -86,10 +95,10 @@ class PictureSurvey:
         number = self._number(packet)
         if number is None:
             return False
-        due = ceil(len(self._periods) * KEYFRAME_SECONDS * self.rate)
-        if packet.is_keyframe and number == due:
+        if packet.is_keyframe and number == self._due:
             self._periods.append(0)
-        elif number >= due:
+            self._due = ceil(len(self._periods) * KEYFRAME_SECONDS * self.rate)
+        elif number >= self._due:
             return False
         if packet.is_keyframe:
             self._keyframe = number
@@ -105,9 +114,9 @@ class PictureSurvey:
         unusable = packet.is_corrupt or packet.is_discard or packet.has_sidedata("new_extradata")
         if packet.pts is None or unusable:
             return None
-        position = (packet.pts * packet.time_base - self.start) * self.rate
+        position = _seconds_since(self.start, packet.pts, packet.time_base) * float(self.rate)
         number = round(position)
-        if number < 0 or abs(position - number) > _ROUNDING_SECONDS * self.rate:
+        if number < 0 or abs(position - number) > _ROUNDING_SECONDS * float(self.rate):
             return None
         return number
 
@@ -141,7 +150,7 @@ class SoundSurvey:
     sample_rate: int
     start: Fraction
     fits: bool = True
-    _first: Fraction | None = None
+    _first: float | None = None
     _count: int = 0
 
     def add(self, packet: Packet[Stream]) -> None:
@@ -149,8 +158,8 @@ class SoundSurvey:
         if packet.pts is None or packet.is_corrupt:
             self.fits = False
             return
-        now = packet.pts * packet.time_base - self.start
-        length = Fraction(_AAC_SAMPLES, self.sample_rate)
+        now = _seconds_since(self.start, packet.pts, packet.time_base)
+        length = _AAC_SAMPLES / self.sample_rate
         if self._first is None:
             self._first = now
             # Encoders begin one packet early, which is not heard.
@@ -158,3 +167,11 @@ class SoundSurvey:
         expected = self._first + self._count * length
         self.fits = self.fits and abs(now - expected) <= _SOUND_WANDERING_SECONDS
         self._count += 1
+
+
+def _seconds_since(start: Fraction, ticks: int, clock: Fraction) -> float:
+    """Return a time of a stream's clock as seconds from the file's start.
+
+    In floating point, as a lecture has millions of packets: a microsecond is exact enough.
+    """
+    return ticks * clock.numerator / clock.denominator - float(start)

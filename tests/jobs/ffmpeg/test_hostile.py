@@ -60,8 +60,15 @@ def test_an_empty_file_is_no_video(tmp_path: Path) -> None:
     [
         "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{target}\n#EXT-X-ENDLIST\n",
         "ffconcat version 1.0\nfile '{target}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+        (
+            '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static">'
+            "<Period><AdaptationSet><Representation><BaseURL>{target}</BaseURL></Representation>"
+            "</AdaptationSet></Period></MPD>\n"
+        ),
+        "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY f SYSTEM '{target}'>]><x>&f;</x>",
     ],
-    ids=["hls", "concat"],
+    ids=["hls", "concat", "sdp", "dash", "xml"],
 )
 def test_a_playlist_in_disguise_reads_no_other_file(
     studio: Studio, tmp_path: Path, text: str
@@ -89,7 +96,9 @@ def test_sound_with_cover_art_has_no_video(studio: Studio, tmp_path: Path) -> No
         *("-map", "0", "-map", "1", *AAC, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p"),
         *("-frames:v", "1", "-disposition:v", "attached_pic", "-f", "mp4"),
     )
-    assert refusal(song, tmp_path).code == "no_video"
+    error = refusal(song, tmp_path)
+    assert error.code == "no_video"
+    assert "MP3 or M4A" in error.message
 
 
 def test_a_video_cut_off_in_the_middle_is_incomplete(studio: Studio, tmp_path: Path) -> None:
@@ -145,8 +154,32 @@ def test_more_pixels_than_allowed_are_refused_before_decoding(
     assert refusal(studio.silent(), tmp_path, limits).code == "too_large"
 
 
-def test_a_picture_of_a_few_pixels_is_refused(studio: Studio, tmp_path: Path) -> None:
-    dot = studio.make("dot.mkv", *studio.picture("8x8"), "-c:v", "ffv1")
+def test_a_bomb_of_few_bytes_is_refused_before_it_takes_memory(
+    studio: Studio, tmp_path: Path
+) -> None:
+    bomb = studio.make(
+        *("bomb.mp4", "-f", "lavfi", "-i", "color=black:size=8000x8000:duration=0.04", *H264),
+    )
+    assert bomb.stat().st_size < 400_000
+    assert refusal(bomb, tmp_path).code == "too_large"
+
+
+def test_a_picture_that_grows_into_a_bomb_on_the_way_stops_there(
+    studio: Studio, tmp_path: Path
+) -> None:
+    parts = [
+        studio.make(f"grown{size}.ts", *studio.picture(size), *H264)
+        for size in ("160x120", "640x480")
+    ]
+    grown = tmp_path / "grown.ts"
+    grown.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert refusal(grown, tmp_path, Limits(max_pixels=320 * 240)).code == "truncated"
+
+
+@pytest.mark.parametrize("size", ["1x1", "8x8", "1920x1"])
+def test_a_picture_of_a_few_pixels_is_refused(studio: Studio, tmp_path: Path, size: str) -> None:
+    colour = ("-f", "lavfi", "-i", f"color=red:size={size}:duration=1")
+    dot = studio.make(f"dot{size}.mkv", *colour, "-c:v", "ffv1", "-pix_fmt", "gbrp")
     assert refusal(dot, tmp_path).code == "too_small"
 
 

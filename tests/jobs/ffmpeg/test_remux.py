@@ -16,6 +16,7 @@ from jobs.ffmpeg import ladder, playlists, remux
 from jobs.ffmpeg.inspection import inspect
 from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.rate import constant_rate
+from jobs.ffmpeg.survey import survey
 from jobs.ffmpeg.transcode import Encoded
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def test_what_fits_may_be_copied(studio: Studio) -> None:
         ("not_a_rung", ("-vf", "scale=302:230")),
         ("above_the_cap", ("-b:v", "900k", "-maxrate", "900k", "-bufsize", "900k")),
         ("longer_sound", ("-t", "7", "-filter:v", "trim=end=5")),
+        ("absurd_level", ("-level", "6.2")),
         ("another_codec", ("-c:v", "libx265", "-x265-params", "log-level=none:keyint=50")),
     ],
 )
@@ -169,6 +171,17 @@ def test_a_burst_that_no_players_buffer_holds_may_not_be_copied(studio: Studio) 
         burst = replace(found.copyable, peak_bits_per_second=peak)
         fits.append(remux.fits(replace(found, copyable=burst), top, rate))
     assert fits == [True, False]
+
+
+def test_a_file_that_takes_too_long_to_read_is_encoded(studio: Studio) -> None:
+    clip = fitting(studio)
+    surveyed: list[bool] = []
+    for patience in (60.0, -1.0):
+        with av.open(str(clip), "r") as container:
+            picture = container.streams.video[0]
+            found = survey(container, picture, None, rate=Fraction(25), patience_seconds=patience)
+            surveyed.append(found is not None)
+    assert surveyed == [True, False]
 
 
 def test_a_rotated_picture_may_not_be_copied(studio: Studio) -> None:
