@@ -10,6 +10,7 @@ import structlog
 from jobs import claims
 from jobs.claims import MAX_CLAIMS, Claim, LostLeaseError
 from jobs.context import AWAY, HandBackError, JobContext
+from jobs.costs import accounted
 from jobs.handlers import HANDLERS, Handler
 from tenants.errors import (
     DatabaseOverloadedError,
@@ -50,7 +51,8 @@ def run_work(context: JobContext, work_id: UUID) -> None:
         organization_id=str(context.scope.id),
     )
     try:
-        _do(context, claim)
+        with accounted(context):
+            _do(context, claim)
     except LostLeaseError as error:
         log.warning("lease_lost", error=str(error))
     finally:

@@ -60,6 +60,7 @@ from lms.payments import dispute_views, grant_views, receipt_views, statement_vi
 from lms.payments import staff_views as wallet_views
 from lms.payments import views as payment_views
 from lms.payments.providers.registry import Providers
+from lms.platform import queue_views
 from lms.platform import views as platform_views
 from lms.platform.accounts import FIND_ADMIN
 from lms.users import auth_views
@@ -110,6 +111,7 @@ BLUEPRINTS: tuple[ApiBlueprint, ...] = (
     upgrade_views.blp,
     transfer_views.blp,
     platform_views.blp,
+    queue_views.blp,
     reconcile_views.blp,
 )
 """In the order in which the documents show them."""

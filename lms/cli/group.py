@@ -32,6 +32,7 @@ NOT_MIGRATED = (
 COMMANDS = {
     "check": "lms.cli.check",
     "dispatcher": "lms.cli.processes",
+    "jobs": "lms.cli.jobs",
     "learning": "lms.cli.learning",
     "media": "lms.cli.media",
     "migrate": "lms.cli.migrations",

@@ -58,7 +58,11 @@ class TranscodingJobOut(Schema):
     progress = ma.fields.Integer(
         required=True, metadata={"description": "Percent; never runs backwards."}
     )
-    error_code = ma.fields.String(required=True, allow_none=True)
+    error_code = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Why it failed; `cancelled` when somebody ended it."},
+    )
     error_message = ma.fields.String(
         required=True, allow_none=True, metadata={"description": "For the teacher."}
     )

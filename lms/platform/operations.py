@@ -128,13 +128,16 @@ def resume_organization(
     return organization
 
 
-def retry_job(session: Session, actor: PlatformActor, doorbell: Doorbell, job_id: UUID) -> Work:
+def retry_job(
+    session: Session, actor_id: UUID | None, doorbell: Doorbell | None, job_id: UUID
+) -> Work:
     """Put a failed job back into the queue, with all its attempts.
 
     Args:
         session: the platform's.
-        actor: the super-admin.
-        doorbell: rung after the commit.
+        actor_id: the super-admin; None for the command line.
+        doorbell: rung after the commit; None where none is at hand: the dispatcher finds the job at
+            its next look.
         job_id: which one.
 
     Raises:
@@ -156,11 +159,12 @@ def retry_job(session: Session, actor: PlatformActor, doorbell: Doorbell, job_id
     audit.record(
         session,
         "job.retry",
-        actor_id=actor.admin_id,
+        actor_id=actor_id,
         organization_id=job.organization_id,
         detail={"job_id": str(job_id), "kind": job.kind},
     )
-    on_commit(session, doorbell.ring, job.queue)
+    if doorbell is not None:
+        on_commit(session, doorbell.ring, job.queue)
     return job
 
 

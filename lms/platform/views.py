@@ -215,7 +215,9 @@ def retry_job(call: Call, job_id: UUID) -> Work:
     A job that has not failed is 409 `job_not_failed`; one whose subject has a newer open job is
     409 `job_already_open`.
     """
-    return operations.retry_job(call.session, call.platform_actor, call.use(Doorbell), job_id)
+    return operations.retry_job(
+        call.session, call.platform_actor.admin_id, call.use(Doorbell), job_id
+    )
 
 
 def _owner(call: Call) -> Owner:

@@ -75,6 +75,11 @@ class Queued:
                 )
             )
 
+    def cpu_seconds(self) -> float | None:
+        """Seconds that were accounted to the organization."""
+        with self.stack.database.transaction(self.scope) as session:
+            return session.execute(text("SELECT sum(seconds) FROM platform.cpu_usage")).scalar()
+
     def has_succeeded(self) -> bool:
         try:
             return self.job().state == "succeeded"
@@ -229,6 +234,7 @@ def test_a_cancelled_encode_ends_and_its_worker_does_the_next_job(
     until(lambda: queued.work().state == "done", SECONDS)
     job = queued.job()
     assert (job.state, job.error_code, queued.renditions()) == ("failed", "cancelled", [])
+    until(queued.cpu_seconds, SECONDS)
     with stack.database.transaction(queued.scope) as session:
         video = session.get_one(Video, queued.video_id)
         queued.job_id = transcoding.begin_again(session, stack.doorbell, video).id

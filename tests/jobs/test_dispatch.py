@@ -65,19 +65,60 @@ def take_first(connection: redis.Redis) -> None:
     queue_of(connection, "media").pop_job_id()
 
 
-def test_a_backlog_of_one_organization_does_not_hold_up_another(
+def add_backlog(stack: Stack, organization_id: UUID, count: int) -> None:
+    """Insert as many rows of waiting work in one statement."""
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(
+            text(
+                "INSERT INTO platform.work (id, organization_id, queue, kind, subject_id)"
+                " SELECT id, :organization_id, 'media', 'test', id"
+                " FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, :count)) made"
+            ),
+            {"organization_id": organization_id, "count": count},
+        )
+
+
+def test_behind_ten_thousand_jobs_of_one_organization_anothers_first_is_next(
     stack: Stack,
     dispatcher: Dispatcher,
     connection: redis.Redis,
     new_organization: Callable[[], UUID],
 ) -> None:
     large, small = new_organization(), new_organization()
-    add_work(stack, large, 100)
+    add_backlog(stack, large, 10_000)
     dispatcher.tick()
+    assert len(queued(connection)) == 2
     (latecomer,) = add_work(stack, small)
     take_first(connection)
     dispatcher.tick()
-    assert latecomer in queued(connection)
+    assert queued(connection)[-1] == latecomer
+
+
+def test_organizations_take_turns_however_much_one_of_them_asks_for(
+    stack: Stack,
+    dispatcher: Dispatcher,
+    connection: redis.Redis,
+    new_organization: Callable[[], UUID],
+) -> None:
+    large, small = new_organization(), new_organization()
+    add_backlog(stack, large, 10_000)
+    asked = add_work(stack, small, 3)
+    handed_out: list[UUID] = []
+    for _ in range(6):
+        dispatcher.tick()
+        handed_out.append(queued(connection)[0])
+        finish_first(stack, connection)
+    assert [work_id in asked for work_id in handed_out].count(True) == 3
+
+
+def finish_first(stack: Stack, connection: redis.Redis) -> None:
+    """Do what was handed out first."""
+    work_id = queued(connection)[0]
+    take_first(connection)
+    with stack.database.transaction(PLATFORM) as session:
+        session.execute(
+            text("UPDATE platform.work SET state = 'done' WHERE id = :id"), {"id": work_id}
+        )
 
 
 def test_only_a_few_are_handed_out_at_a_time(

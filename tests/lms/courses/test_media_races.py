@@ -159,3 +159,52 @@ def test_a_file_of_a_lesson_that_is_deleted_meanwhile_is_not_found(
         deleting = thread.submit(instructor.delete, f"/media-files/{filmed.file_id}")
         wait_until_blocked(database, scope.id, deleting)
     assert deleting.result(timeout=10).status_code == 404
+
+
+def test_who_cancels_a_conversion_while_it_is_published_is_told_that_it_has_ended(
+    instructor: Api,
+    database: Database,
+    scope: OrganizationScope,
+    thread: ThreadPoolExecutor,
+    filmed: Filmed,
+) -> None:
+    with database.transaction(scope) as session:
+        assert transcoding.succeed(session, filmed.job_id, FINISHED)
+        late = thread.submit(instructor.post, f"/transcoding-jobs/{filmed.job_id}/cancel")
+        wait_until_blocked(database, scope.id, late)
+    refused = late.result(timeout=10)
+    assert (refused.status_code, refused.json["code"]) == (409, "transcoding_ended")
+    assert instructor.get(f"/videos/{filmed.video_id}").json["state"] == "ready"
+
+
+def test_a_conversion_that_is_cancelled_while_it_would_be_published_publishes_nothing(
+    instructor: Api,
+    database: Database,
+    scope: OrganizationScope,
+    thread: ThreadPoolExecutor,
+    filmed: Filmed,
+) -> None:
+    def publish() -> bool:
+        with database.transaction(scope) as session:
+            return transcoding.succeed(session, filmed.job_id, FINISHED)
+
+    with database.transaction(scope) as session:
+        transcoding.cancel(session, instructor.person.actor, filmed.job_id)
+        late = thread.submit(publish)
+        wait_until_blocked(database, scope.id, late)
+    assert late.result(timeout=10) is False
+    assert instructor.get(f"/videos/{filmed.video_id}/renditions").json["items"] == []
+
+
+def test_who_cancels_a_conversion_while_its_video_is_deleted_finds_none(
+    instructor: Api,
+    database: Database,
+    scope: OrganizationScope,
+    thread: ThreadPoolExecutor,
+    filmed: Filmed,
+) -> None:
+    with database.transaction(scope) as session:
+        content.delete_lesson(session, instructor.person.actor, filmed.lesson.id, expected=None)
+        late = thread.submit(instructor.post, f"/transcoding-jobs/{filmed.job_id}/cancel")
+        wait_until_blocked(database, scope.id, late)
+    assert late.result(timeout=10).status_code == 404
