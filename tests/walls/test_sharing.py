@@ -17,6 +17,9 @@ SIGNED = {
     "/api/v1/files/<token>",
     "/api/v1/playback/<token>/master.m3u8",
     "/api/v1/playback/<token>/<label>.m3u8",
+    "/api/v1/playback/<token>/thumbnails.vtt",
+    "/api/v1/playback/<token>/captions/<uuid:caption_id>.m3u8",
+    "/api/v1/playback/<token>/captions/<uuid:caption_id>.vtt",
 }
 
 
