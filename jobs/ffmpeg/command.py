@@ -257,9 +257,6 @@ def _output(
             "hls_playlist_type": "vod",
             "hls_segment_type": "fmp4",
             "hls_flags": "single_file+independent_segments",
-            # Pictures are reordered without delaying the first one. Else an edit list has to undo
-            # the delay, which browsers skip: the sound would be two pictures early.
-            "hls_segment_options": "movflags=+negative_cts_offsets",
             "hls_segment_filename": media_name(rung),
         },
     )
