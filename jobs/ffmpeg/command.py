@@ -210,6 +210,10 @@ def _encoding(rung: Rung, rate: Fraction) -> dict[str, str | int]:
     }
 
 
+_WITHOUT_SEI = "filter_units=remove_types=6"
+"""Cameras write date and place into the stream itself, too (H.264 Annex D: user data)."""
+
+
 def _copying(rate: Fraction, colours: str | None) -> dict[str, str | int]:
     """Return how the source's own picture gets into a rung.
 
@@ -222,11 +226,12 @@ def _copying(rate: Fraction, colours: str | None) -> dict[str, str | int]:
     options: dict[str, str | int] = {
         "c:v": "copy",
         "output_ts_offset": f"{float(REORDERED_FRAMES / rate):.6f}",
+        "bsf:v": _WITHOUT_SEI,
     }
     if colours:
         number = _COLOUR_NUMBERS[colours]
         options["bsf:v"] = (
-            f"h264_metadata=colour_primaries={number}"
+            f"{_WITHOUT_SEI},h264_metadata=colour_primaries={number}"
             f":transfer_characteristics={number}:matrix_coefficients={number}"
         )
     return options

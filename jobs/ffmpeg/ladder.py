@@ -68,12 +68,14 @@ def rungs(width: int, height: int, short_sides: Sequence[int]) -> tuple[Rung, ..
     """
     source = min(width, height)
     wanted = sorted({side for side in short_sides if side <= source}, reverse=True) or [source]
-    by_size: dict[tuple[int, int], Rung] = {}
+    by_label: dict[str, Rung] = {}
     for side in wanted:
         size = _fit(width, height, side)
-        # Very long pictures meet at the long side's cap: one of them is enough.
-        by_size.setdefault(size, Rung(f"{min(size)}p", *size))
-    return tuple(by_size.values())
+        # Very long pictures meet at the long side's cap, odd sides at the even one below: one of
+        # them is enough, and files are named by it.
+        label = f"{min(size)}p"
+        by_label.setdefault(label, Rung(label, *size))
+    return tuple(by_label.values())
 
 
 def max_rate(rung: Rung, rate: Fraction) -> int:

@@ -47,6 +47,7 @@ class Run:
         self._ffmpeg = ffmpeg or imageio_ffmpeg.get_ffmpeg_exe()
         self._done = 0.0
         self._moved = time.monotonic()
+        self._position = 0
 
     def advance(self, fraction: float) -> None:
         """Report how far we are, never backwards."""
@@ -90,7 +91,7 @@ class Run:
         require_alignment(checked)
         # A copy's clock may tick in milliseconds only, which blurs the rate.
         rate = float(constant_rate(found.frame_rate))
-        return (replace(made[0], is_copy=True, frame_rate=rate), *made[1:])
+        return _falling(replace(made[0], is_copy=True, frame_rate=rate), made[1:])
 
     def encode(
         self, source: Path, found: Source, rungs: Sequence[Rung], *, copies_top: bool
@@ -109,7 +110,7 @@ class Run:
             tone_map=found.is_hdr and self._can_tone_map(),
             copies_top=copies_top,
         )
-        self._moved = time.monotonic()
+        self._moved, self._position = time.monotonic(), 0
         self._execute(
             line,
             self.limits.for_encoding(stated),
@@ -122,6 +123,9 @@ class Run:
         """Read a line of ffmpeg's `-progress`; reported with the next tick."""
         key, _, value = line.partition("=")
         if key == "out_time_us" and value.isdigit():
+            # Of this run: after a copy that was refused, what people see stands still for long.
+            if int(value) > self._position:
+                self._position, self._moved = int(value), time.monotonic()
             part = min(1.0, int(value) / 1_000_000 / duration_seconds)
             self._move_to(_PROBED + part * (_ENCODED - _PROBED))
 
@@ -207,6 +211,17 @@ class Run:
         )
         self.cpu_seconds += finished.cpu_seconds
         failures.raise_for(finished, bounds)
+
+
+def _falling(
+    top: EncodedRendition, others: Sequence[EncodedRendition]
+) -> tuple[EncodedRendition, ...]:
+    """Leave out what is smaller than a copy and needs more: players go by what they need."""
+    kept = [top]
+    for one in others:
+        if one.bandwidth < kept[-1].bandwidth:
+            kept.append(one)
+    return tuple(kept)
 
 
 def _rendition(workdir: Path, rung: Rung, track: Track, playlist: Playlist) -> EncodedRendition:

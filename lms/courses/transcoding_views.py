@@ -51,9 +51,9 @@ def cancel_transcoding_job(call: Call, transcoding_job_id: UUID) -> TranscodingJ
     """Cancel a conversion.
 
     For those who teach a course with its video. It is `failed` with `error_code` `cancelled` at
-    once, publishes nothing, and its worker stops within seconds. What plays keeps playing, and the
-    video can be converted again at once. A cancelled one stays as it is; 409 `transcoding_ended`
-    for one that has succeeded or failed.
+    once, publishes nothing, and its worker stops encoding within seconds. What plays keeps playing,
+    and the video can be converted again at once. A cancelled one stays as it is; 409
+    `transcoding_ended` for one that has succeeded or failed.
     """
     job = taught_transcoding_job(call.session, call.actor, transcoding_job_id)
     return transcoding.cancel(call.session, call.actor, job.id)
@@ -85,7 +85,8 @@ def follow_transcoding_job(call: Call, transcoding_job_id: UUID) -> Response:
             return _event(taught_transcoding_job(session, call.actor, transcoding_job_id))
 
     last_seen = call.request.headers.get("Last-Event-ID")
-    return call.use(EventStreams).follow(look, last_seen=last_seen)
+    streams = call.use(EventStreams)
+    return streams.follow(look, organization_id=call.organization_id, last_seen=last_seen)
 
 
 def _event(job: TranscodingJob) -> Event:

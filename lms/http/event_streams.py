@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 from flask import Response
@@ -59,21 +60,26 @@ class Event:
 
 
 class EventStreams:
-    """The streams of this process.
+    """The streams of this process: one of each organization at most, so that none has them all.
 
     Args:
         limit: most that are open at the same time.
     """
 
     def __init__(self, limit: int = STREAMS_PER_PROCESS) -> None:
-        self._free = threading.BoundedSemaphore(limit)
+        self._limit = limit
+        self._open: set[UUID] = set()
+        self._lock = threading.Lock()
 
-    def follow(self, look: Callable[[], Event], *, last_seen: str | None) -> Response:
+    def follow(
+        self, look: Callable[[], Event], *, organization_id: UUID, last_seen: str | None
+    ) -> Response:
         """Answer with a stream of what `look` finds, whenever its id is another one.
 
         Args:
             look: a short transaction of its own; the first is made here, so that its refusals are
                 answers. Called outside of the request, too.
+            organization_id: whose stream it is.
             last_seen: the client's Last-Event-ID. One who has seen the last event and connects
                 again, as browsers do, is told by 204 to stop.
 
@@ -83,29 +89,39 @@ class EventStreams:
         first = look()
         if first.is_last and first.id == last_seen:
             return Response(status=204)
-        slot = self._taken()
+        slot = self._taken(organization_id)
         response = Response(_parts(first, look, slot), mimetype=EVENT_STREAM)
         response.call_on_close(slot.give_back)
         # nginx collects answers unless it is told not to.
         response.headers.update({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         return response
 
-    def _taken(self) -> _Slot:
-        if not self._free.acquire(blocking=False):
-            raise StreamsBusyError("Too many streams are open here. Poll, or try again shortly.")
-        return _Slot(self._free)
+    def _taken(self, organization_id: UUID) -> _Slot:
+        with self._lock:
+            if len(self._open) >= self._limit or organization_id in self._open:
+                raise StreamsBusyError(
+                    "Too many streams are open here. Poll, or try again shortly."
+                )
+            self._open.add(organization_id)
+        return _Slot(self, organization_id)
+
+    def give_back(self, organization_id: UUID) -> None:
+        """Let others have the stream of an organization that has ended."""
+        with self._lock:
+            self._open.discard(organization_id)
 
 
 class _Slot:
     """One open stream; given back once, whoever notices first that it has ended."""
 
-    def __init__(self, free: threading.BoundedSemaphore) -> None:
-        self._free: threading.BoundedSemaphore | None = free
+    def __init__(self, streams: EventStreams, organization_id: UUID) -> None:
+        self._streams: EventStreams | None = streams
+        self._organization_id = organization_id
 
     def give_back(self) -> None:
-        free, self._free = self._free, None
-        if free is not None:
-            free.release()
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams.give_back(self._organization_id)
 
 
 def _parts(first: Event, look: Callable[[], Event], slot: _Slot) -> Iterator[str]:

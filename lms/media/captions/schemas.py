@@ -8,7 +8,6 @@ import marshmallow as ma
 from marshmallow import validate
 
 from lms.http.schemas import Schema, Text, UtcDateTime
-from lms.media.captions.files import MAX_BYTES
 from lms.media.captions.languages import MAX_TAG, canonical_language
 from lms.media.captions.models import CAPTION_KINDS
 
@@ -70,7 +69,7 @@ def _label(*, required: bool) -> Text:
 def _content(*, required: bool) -> ma.fields.String:
     return ma.fields.String(
         required=required,
-        validate=validate.Length(min=1, max=MAX_BYTES),
+        validate=validate.Length(min=1),
         metadata={"description": CONTENT, "example": WEBVTT},
     )
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jobs.ffmpeg.ladder import MAX_LONG_SIDE, Rung, display_size, rungs
 
@@ -52,3 +54,9 @@ def test_a_half_turn_keeps_width_and_height(rotation: int) -> None:
 def test_samples_that_are_not_square_stretch_the_width() -> None:
     assert display_size(1440, 1080, Fraction(4, 3), 0) == (1920, 1080)
     assert display_size(1440, 1080, Fraction(4, 3), 90) == (1080, 1920)
+
+
+@given(st.integers(64, 4096), st.integers(64, 4096), st.lists(st.integers(144, 2160), min_size=1))
+def test_no_two_rungs_have_one_name(width: int, height: int, sides: list[int]) -> None:
+    labels = [rung.label for rung in rungs(width, height, sides)]
+    assert len(set(labels)) == len(labels)

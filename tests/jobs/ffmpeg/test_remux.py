@@ -61,7 +61,8 @@ def copies(encoded: Encoded) -> list[bool]:
 def test_picture_and_sound_that_fit_are_in_the_top_rung_as_they_were(
     studio: Studio, encode: Encode, name: str
 ) -> None:
-    clip = fitting(studio, name)
+    # Without the encoder's own note, which is left out as all such notes are.
+    clip = fitting(studio, name, "-bsf:v", "filter_units=remove_types=6")
     encoded = encode(clip)
     assert copies(encoded) == [True, False]
     top = encoded.renditions[0].media
@@ -118,6 +119,27 @@ def test_a_copy_carries_neither_title_nor_place(studio: Studio, encode: Encode) 
     content = encoded.renditions[0].media.read_bytes()
     assert b"Kitchen" not in content
     assert b"+52.5200" not in content
+
+
+def test_a_copy_carries_nothing_that_a_camera_hid_in_the_picture(
+    studio: Studio, encode: Encode
+) -> None:
+    hidden = "086f3693-b7b3-4f2c-9653-21492feee5b8+SECRETPLACE"
+    clip = studio.make(
+        "camera.mp4",
+        *(
+            "-i",
+            str(fitting(studio)),
+            "-c",
+            "copy",
+            "-bsf:v",
+            f"h264_metadata=sei_user_data={hidden}",
+        ),
+    )
+    assert b"SECRETPLACE" in clip.read_bytes()
+    encoded = encode(clip)
+    assert copies(encoded)[0]
+    assert b"SECRETPLACE" not in encoded.renditions[0].media.read_bytes()
 
 
 def test_a_copy_that_fails_its_verification_is_encoded_instead(

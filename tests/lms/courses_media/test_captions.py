@@ -108,9 +108,9 @@ def test_a_file_with_nul_is_refused(send: Send, path: str) -> None:
     assert (answer.status_code, answer.json["code"]) == (400, "malformed_body")
 
 
-def test_a_file_of_more_bytes_than_are_taken_is_refused(send: Send, path: str) -> None:
-    # Not more characters than bytes are taken: two bytes each.
-    content = WEBVTT + "é" * 300_000
+@pytest.mark.parametrize("text", ["é" * 300_000, "e" * 600_000])
+def test_a_file_of_more_bytes_than_are_taken_is_refused(send: Send, path: str, text: str) -> None:
+    content = WEBVTT + text
     answer = send("POST", path, {**ENGLISH, "content": content})
     assert (answer.status_code, answer.json["code"]) == (413, "captions_too_large")
     assert answer.json["limit_bytes"] == 512 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Response
@@ -15,6 +16,8 @@ from tenants.errors import DatabaseUnavailableError
 
 RETRY = "retry: 2000\n\n"
 KEEP_ALIVE = ": still here\n\n"
+
+ACME, GLOBEX = UUID(int=1), UUID(int=2)
 
 
 class Time:
@@ -53,7 +56,7 @@ def texts(response: Response) -> Iterator[str]:
 
 
 def test_the_present_state_is_told_at_once_then_changes_and_it_ends_with_the_last() -> None:
-    answer = EventStreams().follow(looking(10, 10, 20, 100), last_seen=None)
+    answer = EventStreams().follow(looking(10, 10, 20, 100), organization_id=ACME, last_seen=None)
     assert answer.mimetype == "text/event-stream"
     assert list(texts(answer)) == [
         RETRY,
@@ -66,7 +69,9 @@ def test_the_present_state_is_told_at_once_then_changes_and_it_ends_with_the_las
 def test_a_silent_stream_is_kept_alive_by_comments_and_ends_after_two_minutes(
     clock: Time,
 ) -> None:
-    parts = list(texts(EventStreams().follow(lambda: event(10), last_seen=None)))
+    parts = list(
+        texts(EventStreams().follow(lambda: event(10), organization_id=ACME, last_seen=None))
+    )
     assert parts == [RETRY, str(event(10)), *[KEEP_ALIVE] * 24]
     assert clock.seconds == event_streams.LONGEST_SECONDS
 
@@ -75,41 +80,55 @@ def test_a_silent_stream_is_kept_alive_by_comments_and_ends_after_two_minutes(
 def test_what_a_client_says_to_have_seen_of_a_running_thing_changes_nothing(
     last_seen: str,
 ) -> None:
-    answer = EventStreams().follow(looking(10, 100), last_seen=last_seen)
+    answer = EventStreams().follow(looking(10, 100), organization_id=ACME, last_seen=last_seen)
     assert list(texts(answer)) == [RETRY, str(event(10)), str(event(100))]
 
 
 def test_who_has_seen_the_end_is_told_to_stop_connecting() -> None:
-    assert EventStreams().follow(looking(100), last_seen="100").status_code == 204
-    assert EventStreams().follow(looking(100), last_seen="20").status_code == 200
+    assert (
+        EventStreams().follow(looking(100), organization_id=ACME, last_seen="100").status_code
+        == 204
+    )
+    assert (
+        EventStreams().follow(looking(100), organization_id=ACME, last_seen="20").status_code == 200
+    )
 
 
 def test_beyond_the_limit_a_stream_is_refused_until_another_ends() -> None:
     streams = EventStreams(limit=1)
-    first = streams.follow(looking(10, 100), last_seen=None)
+    first = streams.follow(looking(10, 100), organization_id=ACME, last_seen=None)
     with pytest.raises(StreamsBusyError):
-        streams.follow(looking(10), last_seen=None)
+        streams.follow(looking(10), organization_id=ACME, last_seen=None)
     list(texts(first))
-    assert streams.follow(looking(10), last_seen=None).status_code == 200
+    assert streams.follow(looking(10), organization_id=ACME, last_seen=None).status_code == 200
+
+
+def test_an_organization_has_one_stream_and_leaves_the_others_to_others() -> None:
+    streams = EventStreams(limit=2)
+    streams.follow(looking(10), organization_id=ACME, last_seen=None)
+    with pytest.raises(StreamsBusyError):
+        streams.follow(looking(10), organization_id=ACME, last_seen=None)
+    answer = streams.follow(looking(10), organization_id=GLOBEX, last_seen=None)
+    assert answer.status_code == 200
 
 
 def test_a_client_that_leaves_frees_its_stream_also_before_anything_was_written() -> None:
     streams = EventStreams(limit=1)
-    begun = streams.follow(looking(10, 20), last_seen=None)
+    begun = streams.follow(looking(10, 20), organization_id=ACME, last_seen=None)
     next(texts(begun))
     begun.close()
-    streams.follow(looking(10), last_seen=None).close()
-    assert streams.follow(looking(10), last_seen=None).status_code == 200
+    streams.follow(looking(10), organization_id=ACME, last_seen=None).close()
+    assert streams.follow(looking(10), organization_id=ACME, last_seen=None).status_code == 200
 
 
 def test_a_stream_that_ended_is_given_back_once() -> None:
     streams = EventStreams(limit=1)
-    ended = streams.follow(looking(100), last_seen=None)
+    ended = streams.follow(looking(100), organization_id=ACME, last_seen=None)
     list(texts(ended))
     ended.close()
-    streams.follow(looking(10), last_seen=None)
+    streams.follow(looking(10), organization_id=ACME, last_seen=None)
     with pytest.raises(StreamsBusyError):
-        streams.follow(looking(10), last_seen=None)
+        streams.follow(looking(10), organization_id=ACME, last_seen=None)
 
 
 def test_a_refusal_is_an_answer_and_takes_no_stream() -> None:
@@ -120,7 +139,7 @@ def test_a_refusal_is_an_answer_and_takes_no_stream() -> None:
 
     for _ in range(2):
         with pytest.raises(NotFoundError):
-            streams.follow(refuse, last_seen=None)
+            streams.follow(refuse, organization_id=ACME, last_seen=None)
 
 
 @pytest.mark.parametrize("error", [NotFoundError("Gone."), DatabaseUnavailableError("Away.")])
@@ -133,5 +152,5 @@ def test_a_stream_of_what_goes_away_just_ends(error: Exception) -> None:
             raise one
         return one
 
-    answer = EventStreams().follow(look, last_seen=None)
+    answer = EventStreams().follow(look, organization_id=ACME, last_seen=None)
     assert list(texts(answer)) == [RETRY, str(event(10))]
