@@ -22,7 +22,6 @@ from jobs.ffmpeg.ladder import BUFFER_SECONDS, KEYFRAME_SECONDS, Rung, max_rate
 from jobs.ffmpeg.rate import MAX_RATE
 from jobs.ffmpeg.remux import AUDIO_SAMPLE_RATE, LONGER_SOUND_SECONDS
 from jobs.ffmpeg.source import UNSPECIFIED, Source
-from jobs.ffmpeg.survey import REORDERED_FRAMES
 
 SEGMENT_SECONDS = 6
 AUDIO_BITS_PER_SECOND = 128_000
@@ -96,7 +95,7 @@ def encode_command(
     if copied:
         picture = file[str(source.video_index)]
         sound = [file[str(source.audio_index)]] if copied.with_sound else next(sounds)
-        options = _copying(rate, colours)
+        options = _copying(colours)
         outputs.append(
             _output([picture, *sound], rungs[0], options, copies_sound=copied.with_sound)
         )
@@ -214,20 +213,13 @@ _WITHOUT_SEI = "filter_units=remove_types=6"
 """Cameras write date and place into the stream itself, too (H.264 Annex D: user data)."""
 
 
-def _copying(rate: Fraction, colours: str | None) -> dict[str, str | int]:
+def _copying(colours: str | None) -> dict[str, str | int]:
     """Return how the source's own picture gets into a rung.
 
     Args:
-        rate: frames per second.
         colours: what to describe its colours as; None where they are described.
     """
-    # The muxer moves each rung so that nothing is before zero: the encoded ones by as many frames
-    # as the encoder is behind. The copy has to begin when they do.
-    options: dict[str, str | int] = {
-        "c:v": "copy",
-        "output_ts_offset": f"{float(REORDERED_FRAMES / rate):.6f}",
-        "bsf:v": _WITHOUT_SEI,
-    }
+    options: dict[str, str | int] = {"c:v": "copy", "bsf:v": _WITHOUT_SEI}
     if colours:
         number = _COLOUR_NUMBERS[colours]
         options["bsf:v"] = (
@@ -262,6 +254,11 @@ def _output(
             "hls_playlist_type": "vod",
             "hls_segment_type": "fmp4",
             "hls_flags": "single_file+independent_segments",
+            # Pictures are reordered without delaying the first one. Else everything is moved to
+            # begin after zero, and an edit list undoes that, which browsers skip: the sound would
+            # be two pictures early.
+            "avoid_negative_ts": "disabled",
+            "hls_segment_options": "movflags=+negative_cts_offsets",
             "hls_segment_filename": media_name(rung),
         },
     )

@@ -20,6 +20,7 @@ from av.stream import Stream
 
 from jobs.ffmpeg import codecs, failures, process
 from jobs.ffmpeg.errors import PermanentMediaError
+from jobs.ffmpeg.fragments import first_times
 from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.playlists import Playlist, parse
 from jobs.ffmpeg.source import Source
@@ -166,7 +167,7 @@ def inspect(file: Path) -> Track:
     """Read through a rendition, decode its first picture and say what is in it.
 
     Raises:
-        ValueError: there is no H.264 picture in it that decodes.
+        ValueError: there is no H.264 picture in it that decodes, or it is not fragmented.
         FFmpegError: it cannot be read.
     """
     with av.open(str(file), "r") as container:
@@ -195,6 +196,9 @@ def inspect(file: Path) -> Track:
             if index == video.index:
                 frames += 1
                 decoded += 0 if decoded else len(packet.decode())
+        begins = first_times(file)
+        if b"vide" not in begins:
+            raise ValueError("no fragment with a picture")
         if not decoded and not video.codec_context.decode(None):
             raise ValueError("no picture that decodes")
         first = min(_seconds(container.streams[index], ticks) for index, ticks in starts.items())
@@ -202,7 +206,7 @@ def inspect(file: Path) -> Track:
         return Track(
             frames=frames,
             duration_seconds=float(last - first),
-            start_seconds=float(_seconds(video, starts[video.index])),
+            start_seconds=begins[b"vide"],
             width=video.width,
             height=video.height,
             frame_rate=float(video.average_rate or 0),

@@ -35,6 +35,11 @@ def test_plays_picture_and_sound(playing: Player, cinema: Cinema) -> None:
     assert_no_trouble(playing)
 
 
+def test_the_first_picture_is_shown_at_second_0_as_the_first_sound_is(playing: Player) -> None:
+    playing.do("video.pause()")
+    assert playing.see("pictureAt(0)") == 0
+
+
 def test_switches_the_rendition_while_it_plays(playing: Player) -> None:
     assert playing.see("video.videoHeight") == HEIGHTS[0]
     playing.do("video.playbackRate = 4")

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Literal
 import av
 import pytest
 
-from jobs.ffmpeg import ladder, playlists, remux
+from jobs.ffmpeg import ladder, playlists, remux, verify
+from jobs.ffmpeg import run as running
+from jobs.ffmpeg.errors import PermanentMediaError
+from jobs.ffmpeg.fragments import first_times
 from jobs.ffmpeg.inspection import inspect
 from jobs.ffmpeg.limits import Limits
 from jobs.ffmpeg.rate import constant_rate
@@ -62,7 +65,7 @@ def test_picture_and_sound_that_fit_are_in_the_top_rung_as_they_were(
     studio: Studio, encode: Encode, name: str
 ) -> None:
     # Without the encoder's own note, which is left out as all such notes are.
-    clip = fitting(studio, name, "-bsf:v", "filter_units=remove_types=6")
+    clip = fitting(studio, f"bare-{name}", "-bsf:v", "filter_units=remove_types=6")
     encoded = encode(clip)
     assert copies(encoded) == [True, False]
     top = encoded.renditions[0].media
@@ -80,9 +83,7 @@ def test_a_copy_is_cut_where_the_other_rungs_are_and_starts_with_them(
     for rendition in encoded.renditions:
         playlist = playlists.parse(rendition.playlist.read_text())
         starts.append(list(accumulate(segment.duration for segment in playlist.segments)))
-        with av.open(str(rendition.media), "r") as container:
-            first = next(container.decode(container.streams.video[0]))
-            assert first.time == pytest.approx(2 / 25, abs=0.001)
+        assert first_times(rendition.media)[b"vide"] == pytest.approx(0, abs=0.001)
     assert starts[0] == pytest.approx(starts[1], abs=0.03)
 
 
@@ -143,18 +144,25 @@ def test_a_copy_carries_nothing_that_a_camera_hid_in_the_picture(
 
 
 def test_a_copy_that_fails_its_verification_is_encoded_instead(
-    studio: Studio, encode: Encode
+    studio: Studio, encode: Encode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Pictures are decoded half a second before they are shown, so they would begin later than
-    # those of the other rungs.
-    early = studio.make(
-        "early.mp4",
-        *("-i", str(fitting(studio)), "-c", "copy", "-bsf:v", "setts=dts=DTS-0.5/TB"),
-    )
-    assert may_be_copied(early)
-    encoded = encode(early)
+    def refuse(_checked: object) -> None:
+        raise PermanentMediaError("unreadable", "It is damaged.", detail="cut elsewhere")
+
+    monkeypatch.setattr(running, "require_alignment", refuse)
+    encoded = encode(fitting(studio))
     assert copies(encoded) == [False, False]
     assert encoded.duration_seconds == pytest.approx(7, abs=0.1)
+
+
+def test_renditions_that_are_cut_elsewhere_are_refused(lecture: Encoded) -> None:
+    tracks = [verify.inspect(rendition.media) for rendition in lecture.renditions]
+    lists = [playlists.parse(one.playlist.read_text()) for one in lecture.renditions]
+    checked = list(zip(tracks, lists, strict=True))
+    verify.require_alignment(checked)
+    late = replace(tracks[1], start_seconds=tracks[1].start_seconds + 0.1)
+    with pytest.raises(PermanentMediaError):
+        verify.require_alignment([checked[0], (late, lists[1])])
 
 
 def test_what_fits_may_be_copied(studio: Studio) -> None:
