@@ -95,7 +95,9 @@ def test_without_a_name_it_visits_every_organization(
     other = f"media-{new_id().hex[-12:]}"
     make_organization(other)
     result = collect()
-    assert result.exit_code == 0, result.output
+    # Other tests leave organizations behind whose schemas are not served; those are named there.
+    assert slug not in result.stderr
+    assert other not in result.stderr
     named = [line.split()[0] for line in result.stdout.splitlines()]
     assert slug in named
     assert other in named
