@@ -44,6 +44,13 @@ def root(acme: UUID) -> str:
     return f"o/{acme}"
 
 
+@pytest.fixture(autouse=True)
+def no_uploads_of_others(storage: Storage, root: str) -> None:
+    """What other tests began and left is not what these look at."""
+    for one in list(storage.list_uploads(f"{root}/")):
+        storage.abort_upload(one.key, one.upload_id)
+
+
 @pytest.fixture
 def run(database: Database, scope: OrganizationScope, storage: Storage) -> Collect:
     """Collect as if it were so much later; two days by default, so that nothing is young."""
