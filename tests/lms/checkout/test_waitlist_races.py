@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from lms.checkout.orders import Order
 from lms.core.clock import now
 from lms.core.ids import new_id
 from lms.core.queue import CLOSE_WAITLIST, EXPIRE_ENROLLMENT, OFFER_SEATS, Doorbell
+from tests.factories.jobs import until
 from tests.factories.money import DEADLINE, Academy
 from tests.factories.people import Person
 from tests.lms.checkout.test_late_money_waits import pay_late
@@ -48,7 +49,11 @@ def at_once(step: Callable[[], Any]) -> threading.Thread:
 
 
 def accept_slowly(
-    academy: Academy, person: Person, enrollment_id: str, *, until: threading.Event
+    academy: Academy,
+    person: Person,
+    enrollment_id: str,
+    taken: threading.Event,
+    wait_for_end: Callable[[], Any],
 ) -> Callable[[], None]:
     """Accept an offer by the provider, in a transaction that ends after its hold has run out."""
 
@@ -64,16 +69,26 @@ def accept_slowly(
             )
             doorbell = Doorbell(academy.settings.redis_url)
             start_purchase(session, doorbell, person.actor, order, token="tok_pending")
-            until.wait(DEADLINE)
+            taken.set()
+            wait_for_end()
 
     return step
 
 
+def wait_until(academy: Academy, condition: str, **values: Any) -> None:
+    """Wait until something is so by the database's clock."""
+    until(lambda: academy.rows(f"SELECT {condition} AS is_so", **values)[0]["is_so"], DEADLINE)
+
+
+LAPSED = "(SELECT hold_until <= now() FROM enrollments WHERE id = :id)"
+CLOSED = "(SELECT enrollment_closes_at <= now() FROM course_runs WHERE id = :id)"
+
+
 def nearly_lapsed(academy: Academy) -> tuple[Person, str, UUID]:
-    """An offer that holds for half a second more."""
+    """An offer that holds for two seconds more."""
     person, enrollment_id = offered(academy)
     academy.execute_as_owner(
-        "UPDATE enrollments SET hold_until = now() + interval '500 milliseconds' WHERE id = :id",
+        "UPDATE enrollments SET hold_until = now() + interval '2 seconds' WHERE id = :id",
         id=enrollment_id,
     )
     return person, enrollment_id, run_of(academy, enrollment_id)
@@ -102,9 +117,11 @@ def test_who_leaves_while_accepting_leaves_no_open_payment(
 
 def test_an_offer_that_is_just_accepted_does_not_lapse(academy: Academy) -> None:
     person, enrollment_id, run_id = nearly_lapsed(academy)
-    done = threading.Event()
-    thread = at_once(accept_slowly(academy, person, enrollment_id, until=done))
-    time.sleep(1)
+    taken, done = threading.Event(), threading.Event()
+    ends = partial(done.wait, DEADLINE)
+    thread = at_once(accept_slowly(academy, person, enrollment_id, taken, ends))
+    assert taken.wait(DEADLINE)
+    wait_until(academy, LAPSED, id=UUID(enrollment_id))
     with academy.database.transaction(academy.scope) as session:
         holds.make_room(session, run_id)
     done.set()
@@ -115,11 +132,10 @@ def test_an_offer_that_is_just_accepted_does_not_lapse(academy: Academy) -> None
 
 def test_the_clock_and_who_accepts_do_not_wait_for_one_another(academy: Academy) -> None:
     person, enrollment_id, _ = nearly_lapsed(academy)
-    done = threading.Event()
-    thread = at_once(accept_slowly(academy, person, enrollment_id, until=done))
-    time.sleep(1)
-    timer = threading.Timer(0.3, done.set)
-    timer.start()
+    taken, ends = threading.Event(), academy.wait_for_a_lock
+    thread = at_once(accept_slowly(academy, person, enrollment_id, taken, ends))
+    assert taken.wait(DEADLINE)
+    wait_until(academy, LAPSED, id=UUID(enrollment_id))
     academy.do_work(EXPIRE_ENROLLMENT, enrollment_id)
     thread.join()
     assert stands(academy, enrollment_id) == ("pending", "payment")
@@ -170,14 +186,14 @@ def test_many_offers_that_lapse_together_do_not_wait_for_one_another(academy: Ac
     offer(academy, run_id)
     for enrollment_id in waiting:
         let_hold_run_out(academy, enrollment_id)
-    held, errors = threading.Event(), list[Exception]()
+    held, passed, errors = threading.Event(), threading.Event(), list[Exception]()
 
     def job() -> None:
         try:
             with academy.database.transaction(academy.scope) as session:
                 session.execute(holds.HOLD_LAPSED, {"run_id": run_id}).all()
                 held.set()
-                time.sleep(0.3)
+                passed.wait(DEADLINE)
                 for enrollment_id in reversed(waiting):
                     holds.expire(session, UUID(enrollment_id))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is shown
@@ -187,6 +203,7 @@ def test_many_offers_that_lapse_together_do_not_wait_for_one_another(academy: Ac
     held.wait(DEADLINE)
     with academy.database.transaction(academy.scope) as session:
         holds.make_room(session, run_id)
+    passed.set()
     thread.join()
     assert errors == []
     assert [stands(academy, one)[0] for one in waiting] == ["expired"] * 2
@@ -218,8 +235,7 @@ def test_who_joins_at_the_last_moment_does_not_wait_for_ever(academy: Academy) -
     other = academy.person()
     leave(academy, other, wait(academy, other, run_id))
     academy.execute_as_owner(
-        "UPDATE course_runs SET enrollment_closes_at = now() + interval '500 milliseconds'"
-        " WHERE id = :id",
+        "UPDATE course_runs SET enrollment_closes_at = now() + interval '2 seconds' WHERE id = :id",
         id=run_id,
     )
     joined, person = threading.Event(), academy.person()
@@ -229,11 +245,11 @@ def test_who_joins_at_the_last_moment_does_not_wait_for_ever(academy: Academy) -
         with academy.database.transaction(academy.scope) as session:
             wait_for_seat(session, person.actor, order, pay_automatically=False)
             joined.set()
-            time.sleep(1)
+            academy.wait_for_a_lock()
 
     thread = at_once(joining)
-    joined.wait(DEADLINE)
-    time.sleep(0.6)
+    assert joined.wait(DEADLINE)
+    wait_until(academy, CLOSED, id=run_id)
     academy.do_work(CLOSE_WAITLIST, run_id)
     thread.join()
     (seats,) = academy.rows("SELECT waitlisted FROM run_seats WHERE run_id = :id", id=run_id)
